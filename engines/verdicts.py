@@ -1,0 +1,50 @@
+"""The fourth noun of the walk: what one engine says of one object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias
+
+from reassembly.objects import Object
+
+Status: TypeAlias = Literal["clean", "malicious", "suspicious", "error", "timeout", "skipped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`error`, `timeout` and `skipped` mean that the engine does not know; none of them is ever read as clean."""
+
+    engine: str  # its name in the configuration
+    status: Status
+    signature: str | None = None  # the best hit
+    signatures: tuple[str, ...] = ()  # all hits, the best first
+    reason: str | None = None  # of error, timeout and skipped, in words
+    engine_version: str | None = None
+    database_version: str | None = None
+    seconds: float = 0.0  # in the engine
+    queued: float = 0.0  # seconds before it
+    host: str | None = None
+    rule: Mapping[str, str] | None = None  # ECS rule.* of the best hit: name, ruleset, author, description, reference
+
+
+class Engine(Protocol):
+    """What the pool needs of an engine. A plain class; `scan` may be called from `slots` threads at once."""
+
+    name: str
+    version: str | None
+    database_version: str | None
+    timeout: float  # seconds
+    slots: int
+
+    def scan(self, target: Object) -> Verdict:
+        """Scans one object. Returns trouble as a verdict; never raises for what an object holds."""
+        ...
+
+    def check(self) -> str | None:
+        """Tries to reach the engine now: None when it is usable, else why not, in one line."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of connections, processes and maps."""
+        ...

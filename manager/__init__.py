@@ -1,0 +1,1 @@
+"""The command line, the pipeline, and what is made of verdicts."""

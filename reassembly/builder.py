@@ -1,0 +1,214 @@
+"""The one way from a protocol to an `Object`: bytes and gaps in, hash, spilling, limits and identity kept here.
+
+An `Origin` stands for the flow (or the container) that objects come out of; a parser asks it to `open` a `Builder` for
+each object, writes, and returns what `finish` gives.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field
+from tempfile import NamedTemporaryFile
+from typing import IO
+
+from reassembly.events import Fact, Facts, Flow
+from reassembly.filetype import mime_type
+from reassembly.limits import Limits
+from reassembly.objects import Content, Object, ObjectKind
+
+SMALLEST_SPILL = 64 << 10  # below this a file costs more than it frees
+
+
+@dataclass(slots=True)
+class Memory:
+    """What all objects that are still arriving hold in memory, and where they go when it is too much."""
+
+    limits: Limits
+    directory: str | None = None  # of temporary files; None: the system's
+    held: int = 0
+    counters: Counter[str] = field(default_factory=Counter)  # limits reached, by name
+
+
+class Origin:
+    """Where objects come from: one flow, or one parent object. Gives each its stable id."""
+
+    __slots__ = ("_opened", "depth", "findings", "flow", "memory", "parent")
+
+    def __init__(self, flow: Flow, memory: Memory, parent: str | None = None, depth: int = 0) -> None:
+        self.flow = flow
+        self.memory = memory
+        self.parent = parent
+        self.depth = depth
+        self.findings: dict[str, None] = {}  # of the stream; each object that is finished later carries them
+        self._opened = 0
+
+    @property
+    def limits(self) -> Limits:
+        return self.memory.limits
+
+    def open(
+        self,
+        direction: int,
+        kind: ObjectKind,
+        protocol: str,
+        began: int,
+        *,
+        name: str | None = None,
+        declared_type: str | None = None,
+        facts: Facts | None = None,
+    ) -> Builder:
+        """A builder for the next object of this origin. `began`: ns since 1970 of its first byte."""
+        self._opened += 1
+        seed = f"{self.parent or self.flow.id}/{self._opened}".encode()
+        identity = hashlib.blake2b(seed, digest_size=10, usedforsecurity=False).hexdigest()
+        return Builder(self, identity, direction, kind, protocol, began, name, declared_type, facts)
+
+    def inside(self, builder: Builder) -> Origin:
+        """The origin of the parts of an object that is still arriving."""
+        return Origin(self.flow, self.memory, builder.id, self.depth + 1)
+
+    @classmethod
+    def of(cls, parent: Object, memory: Memory) -> Origin:
+        """The origin of the members of a finished object."""
+        return cls(parent.flow, memory, parent.id, parent.depth + 1)
+
+
+class Builder:
+    """One object while it arrives. `write` and `gap` in order, then `finish` once, or `drop`."""
+
+    __slots__ = (
+        "_chunks", "_digest", "_file", "_held", "_limit", "began", "codings", "cut", "declared_type", "direction",
+        "facts", "findings", "id", "kind", "missing", "name", "origin", "position", "protocol", "size",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        origin: Origin,
+        identity: str,
+        direction: int,
+        kind: ObjectKind,
+        protocol: str,
+        began: int,
+        name: str | None,
+        declared_type: str | None,
+        facts: Facts | None,
+    ) -> None:
+        self.origin = origin
+        self.id = identity
+        self.direction = direction
+        self.kind: ObjectKind = kind
+        self.protocol = protocol
+        self.began = began
+        self.name = name
+        self.declared_type = declared_type
+        self.facts: dict[str, Fact] = dict(facts) if facts else {}
+        self.findings: list[str] = []
+        self.codings: tuple[str, ...] = ()
+        self.missing: list[tuple[int, int]] = []
+        self.cut: str | None = None
+        self.size = 0  # bytes kept
+        self.position = 0  # offset in the object as it was sent, gaps counted
+        self._chunks: list[bytes] = []
+        self._held = 0
+        self._file: IO[bytes] | None = None
+        self._digest = None
+        self._limit = origin.limits.object_bytes
+
+    def write(self, data: bytes) -> None:
+        """The next bytes. What is over the object's limit is left away, and the object says so."""
+        if not data:
+            return
+        self.position += len(data)
+        if self.size + len(data) > self._limit:
+            data = data[: self._limit - self.size]
+            self.limit("object_bytes")
+        self.size += len(data)
+        if self._file is not None:
+            self._digest.update(data)  # type: ignore[attr-defined]
+            self._file.write(data)
+            return
+        self._chunks.append(data)
+        self._held += len(data)
+        memory = self.origin.memory
+        memory.held += len(data)
+        if self._held > memory.limits.object_memory or (
+            memory.held > memory.limits.total_memory and self._held > SMALLEST_SPILL
+        ):
+            self._spill()
+
+    def gap(self, length: int) -> None:
+        """Bytes that were sent and are missing here."""
+        if self.missing and self.missing[-1][1] == self.position:
+            self.missing[-1] = (self.missing[-1][0], self.position + length)
+        else:
+            self.missing.append((self.position, self.position + length))
+        self.position += length
+        self.cut = self.cut or "gap"
+
+    def limit(self, name: str) -> None:
+        """Notes, and counts once an object, that a limit cut the object."""
+        if self.cut != f"limit:{name}":
+            self.origin.memory.counters[name] += 1
+        if self.cut is None or not self.cut.startswith("limit:"):
+            self.cut = f"limit:{name}"
+
+    def find(self, finding: str) -> None:
+        """Notes an oddity of the wire, once."""
+        if finding not in self.findings:
+            self.findings.append(finding)
+
+    def finish(self, time: int, cut: str | None = None) -> Object:
+        """The object. `time`: ns since 1970 of its last byte; `cut`: why it ends here, when it should not."""
+        content, digest, head = self._seal()
+        return Object(
+            self.id,
+            self.origin.flow,
+            self.direction,
+            self.kind,
+            self.protocol,
+            content,
+            digest,
+            mime_type(head),
+            self.began,
+            time,
+            self.name,
+            self.declared_type,
+            self.origin.parent,
+            self.origin.depth,
+            self.cut or cut,
+            tuple(self.missing),
+            (*self.origin.findings, *self.findings) if self.origin.findings or self.findings else (),
+            self.codings,
+            self.facts or None,
+        )
+
+    def drop(self) -> None:
+        """Lets go of the bytes: there is no object after all."""
+        self.origin.memory.held -= self._held
+        self._held = 0
+        self._chunks.clear()
+        if self._file is not None:
+            self._file.close()
+
+    def _seal(self) -> tuple[Content, str, bytes]:
+        if self._file is not None:
+            self._file.flush()
+            self._file.seek(0)
+            head = self._file.read(4096)
+            return Content(self.size, file=self._file), self._digest.hexdigest(), head  # type: ignore[attr-defined]
+        self.origin.memory.held -= self._held
+        self._held = 0
+        whole = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        self._chunks = []
+        return Content(self.size, whole), hashlib.sha256(whole).hexdigest(), whole[:4096]
+
+    def _spill(self) -> None:
+        self._file = NamedTemporaryFile(dir=self.origin.memory.directory, prefix="tapscan-")  # noqa: SIM115 - its Content closes it
+        self._digest = hashlib.sha256()
+        for chunk in self._chunks:
+            self._digest.update(chunk)
+            self._file.write(chunk)
+        self._chunks.clear()
+        self.origin.memory.held -= self._held
+        self._held = 0

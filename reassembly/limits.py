@@ -1,0 +1,45 @@
+"""Every bound of reassembly, by name, with its default and the reason. Reaching one is counted under its name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sizes are bytes, times seconds. Each can be set in `[limits]` of tapscan.toml."""
+
+    # streams
+    flows: int = 1_000_000  # tracked at once; Snort 3 has 476,288, Arkime 1.5 million
+    flow_out_of_order: int = 1 << 20  # held behind one hole of one direction: a large window on a lossy path
+    total_out_of_order: int = 512 << 20  # of all flows together
+    segments_out_of_order: int = 4096  # of one direction; Snort 3 has 3,072: tiny segments cost more than their bytes
+    gap_wait: float = 2.0  # a hole passed by an ACK is given up after this, or after `gap_segments` more segments
+    gap_segments: int = 3  # fast retransmit comes after three duplicate ACKs (RFC 5681, section 3.2)
+    timeout_syn: float = 10.0
+    timeout_established: float = 300.0
+    timeout_half_closed: float = 60.0
+    timeout_closed: float = 5.0  # late retransmissions still belong to the closed flow
+    timeout_udp: float = 60.0
+    fragments: int = 8192  # datagrams being put together at once
+    fragment_timeout: float = 30.0  # Linux: ipfrag_time
+    probe_bytes: int = 4096  # looked at in each direction before a flow is called unknown
+    unclaimed_bytes: int = 1 << 20  # kept of a flow that an FTP command may still claim
+
+    # objects
+    object_bytes: int = 2 << 30  # one object; what is beyond is cut off
+    object_memory: int = 4 << 20  # an object larger than this lives in a temporary file
+    total_memory: int = 256 << 20  # of all objects still arriving; over it, each goes to a file early
+    header_bytes: int = 256 << 10  # one HTTP or MIME header block; common servers allow 8 to 64 KiB
+    header_lines: int = 1000
+    pending_requests: int = 1000  # pipelined HTTP requests without a response
+    mime_depth: int = 100  # Zeek's limit
+    mime_parts: int = 10_000  # of one message
+
+    # decoding and unpacking
+    decode_ratio: int = 1100  # out / in; deflate itself ends at 1032
+    decode_bytes: int = 1 << 30  # out of one coded body or member
+    decode_layers: int = 5  # content codings on top of each other
+    unpack_depth: int = 8
+    unpack_members: int = 10_000  # of one container
+    unpack_bytes: int = 1 << 30  # out of one outermost container, all levels together

@@ -1,0 +1,50 @@
+"""The protocols, in the order in which they are asked whether a flow is theirs: one file and one line each.
+
+A module here has `NAME`, `PORTS`, `probe(orig, resp)` and a class `Parser` with `feed(Data | Gap)` and `close(Close)`.
+Content decides; where several say `MORE` until the end, the one with the flow's port in `PORTS` is tried.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import ClassVar, Protocol, TypeAlias
+
+from reassembly.builder import Origin
+from reassembly.events import Close, Data, Expect, Gap, Note, Switch
+from reassembly.objects import Object
+
+Emitted: TypeAlias = Object | Expect | Switch | Note
+
+
+class Answer(Enum):
+    """What `probe` says of the first bytes of a flow."""
+
+    YES = "yes"
+    NO = "no"
+    MORE = "more"  # not enough bytes to say
+
+
+class Parser(Protocol):
+    """The reader of one flow. Never raises on what the wire brings; an exception is our fault and costs one flow."""
+
+    def __init__(self, origin: Origin) -> None: ...
+
+    def feed(self, event: Data | Gap) -> list[Emitted]:
+        """Takes the next bytes, or the news that bytes are missing; gives what is complete now."""
+        ...
+
+    def close(self, event: Close) -> list[Emitted]:
+        """One direction has ended; gives what was still open there."""
+        ...
+
+
+class Speaker(Protocol):
+    """A module of this package."""
+
+    NAME: ClassVar[str]
+    PORTS: ClassVar[frozenset[int]]
+
+    @staticmethod
+    def probe(orig: bytes, resp: bytes) -> Answer:
+        """Whether a flow whose directions begin with these bytes (either may be empty) is this protocol."""
+        ...

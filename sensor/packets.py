@@ -1,0 +1,79 @@
+"""The first noun of the walk: some thousands of packets as NumPy columns over one buffer.
+
+A packet is never a Python object on the hot path; what comes next (`reassembly.flows`) sorts and slices these columns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Column: TypeAlias = NDArray[np.generic]
+
+TCP, UDP = 6, 17
+
+# TCP header flags, RFC 9293, section 3.1.
+FIN, SYN, RST, PSH, ACK, URG = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
+
+_MAPPED = 0xFFFF << 32  # ::ffff:0:0/96, RFC 4291, section 2.5.5.2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PacketBatch:
+    """N transport packets (TCP and UDP) in the order of the capture.
+
+    Every column has shape (N,). Offsets are bytes into `buffer`. Addresses are 128 bits in two halves; IPv4 stands in
+    its IPv4-mapped form (`::ffff:a.b.c.d`). TCP columns hold 0 where `protocol` is UDP. Fragments appear as the
+    datagram they make up, at the time of the last one; its bytes lie at the end of `buffer`.
+    """
+
+    buffer: bytes | memoryview
+    capture: str  # as it was named on the command line
+    arrived: int  # monotonic nanoseconds at which the batch was read
+    time: NDArray[np.int64]  # nanoseconds since 1970, UTC, on the wire
+    src_hi: NDArray[np.uint64]
+    src_lo: NDArray[np.uint64]
+    dst_hi: NDArray[np.uint64]
+    dst_lo: NDArray[np.uint64]
+    sport: NDArray[np.uint16]
+    dport: NDArray[np.uint16]
+    protocol: NDArray[np.uint8]  # TCP or UDP
+    vlan: NDArray[np.uint32]  # outer VLAN id | inner VLAN id << 12; 0 without tags
+    seq: NDArray[np.uint32]
+    ack: NDArray[np.uint32]
+    flags: NDArray[np.uint8]
+    window: NDArray[np.uint16]
+    urgent: NDArray[np.uint16]  # the urgent pointer
+    frame: NDArray[np.int64]  # offset of the link-layer frame
+    network: NDArray[np.int64]  # offset of the IP header; for a reassembled datagram, of its rebuilt one
+    transport: NDArray[np.int64]  # offset of the TCP or UDP header
+    payload: NDArray[np.int64]  # offset of the payload
+    length: NDArray[np.int32]  # payload bytes captured
+    wire_length: NDArray[np.int32]  # payload bytes that the IP header promises; more than `length` when cut off
+    link: int  # link type of the frames (LINKTYPE_ registry)
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+
+def address(hi: int, lo: int) -> str:
+    """The text form of an address column pair: dotted for IPv4-mapped, RFC 5952 otherwise."""
+    if hi == 0 and lo >> 32 == 0xFFFF:
+        return f"{lo >> 24 & 255}.{lo >> 16 & 255}.{lo >> 8 & 255}.{lo & 255}"
+    return str(ip_address(hi << 64 | lo))
+
+
+def packed_address(hi: int, lo: int) -> bytes:
+    """The address in network byte order: 4 bytes for IPv4, 16 for IPv6."""
+    if hi == 0 and lo >> 32 == 0xFFFF:
+        return (lo & 0xFFFFFFFF).to_bytes(4, "big")
+    return (hi << 64 | lo).to_bytes(16, "big")
+
+
+def mapped(ipv4: int) -> int:
+    """The low half of the IPv4-mapped address of a 32-bit address."""
+    return _MAPPED | ipv4
