@@ -29,6 +29,7 @@ _DOCUMENT_FOLDERS: dict[bytes, str] = {
 _OPEN_XML_STARTS = (b"[Content_Types].xml", b"_rels/", b"docProps/", b"[trash]/")
 _JAR, _APK = "application/java-archive", "application/vnd.android.package-archive"
 _APK_NAMES = (b"AndroidManifest.xml", b"classes.dex", b"resources.arsc", b"META-INF/com/android/")
+ZIP_TYPES = frozenset((ZIP, _JAR, _APK, _OPEN_XML, *_DOCUMENT_FOLDERS.values(), *DECLARED_IN_ZIP))
 _ELF_KINDS = {
     b"\x01": "application/x-object",
     b"\x02": "application/x-executable",

@@ -16,6 +16,12 @@ class Limits:
     segments_out_of_order: int = 4096  # of one direction; Snort 3 has 3,072: tiny segments cost more than their bytes
     gap_wait: float = 2.0  # a hole passed by an ACK is given up after this, or after `gap_segments` more segments
     gap_segments: int = 3  # fast retransmit comes after three duplicate ACKs (RFC 5681, section 3.2)
+    largest_gap: int = (
+        1 << 30
+    )  # more than that at once is no loss but a lie: the largest window (RFC 7323, section 2.2)
+    conflict_bytes: int = 2048  # delivered bytes kept of each direction to compare retransmissions with
+    handshakes: int = 10  # different SYN or SYN/ACK of one flow kept until one is acknowledged; Suricata: 10 and 5
+    expectations: int = 10_000  # announced transfers that have not begun, and flows that wait to be announced
     timeout_syn: float = 10.0
     timeout_established: float = 300.0
     timeout_half_closed: float = 60.0
@@ -33,6 +39,9 @@ class Limits:
     header_bytes: int = 256 << 10  # one HTTP or MIME header block; common servers allow 8 to 64 KiB
     header_lines: int = 1000
     pending_requests: int = 1000  # pipelined HTTP requests without a response
+    command_bytes: int = 16 << 10  # one SMTP or FTP command or reply line; RFC 4954, section 4, allows AUTH 12,288
+    undecided_bytes: int = 64 << 10  # of an SMTP client after DATA or STARTTLS, before the server's answer
+    recipients: int = 1000  # of one mail; Postfix's smtpd_recipient_limit
     mime_depth: int = 100  # Zeek's limit
     mime_parts: int = 10_000  # of one message
 
@@ -42,4 +51,5 @@ class Limits:
     decode_layers: int = 5  # content codings on top of each other
     unpack_depth: int = 8
     unpack_members: int = 10_000  # of one container
+    unpack_total: int = 100_000  # out of one outermost container, all levels together: some seconds
     unpack_bytes: int = 1 << 30  # out of one outermost container, all levels together

@@ -1,0 +1,171 @@
+"""Compressed bytes to plain ones, piece by piece, for containers: bounded in memory, never raising.
+
+Each decoder is a generator over a buffer. How it ended stands in the `Ending` it is given: how many bytes of the buffer
+it used and, when the stream did not come to its proper end, why.
+"""
+
+from __future__ import annotations
+
+import bz2
+import lzma
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias, cast
+
+import zstandard
+from isal import isal_zlib
+
+STEP = 64 << 10  # bytes given to a decoder at once
+PIECE = 1 << 20  # bytes taken from it at once
+ZSTD_WINDOW = 128 << 20  # RFC 8878, section 3.1.1.1.2, lets a decoder refuse; `zstd --long` needs this much
+LZMA_MEMORY = 192 << 20  # `xz -9` needs 65 MiB
+
+
+_BadDeflate = cast(type[Exception], isal_zlib.error)  # its stubs have an instance here
+
+
+@dataclass(slots=True)
+class Ending:
+    """How decoding ended. `cut` is None when the stream came to its end, else `truncated`, `damaged`, `unsupported`."""
+
+    used: int = 0
+    cut: str | None = "truncated"
+
+
+Decode: TypeAlias = Callable[[memoryview, Ending], Iterator[bytes]]
+
+
+class _Decompressor(Protocol):
+    """What bz2's and lzma's decompressors share."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
+
+
+def stored(source: memoryview, ending: Ending) -> Iterator[bytes]:
+    """No compression at all."""
+    for start in range(0, len(source), PIECE):
+        piece = bytes(source[start : start + PIECE])
+        ending.used += len(piece)
+        yield piece
+    ending.cut = None
+
+
+def inflate(source: memoryview, ending: Ending) -> Iterator[bytes]:
+    """Raw deflate (RFC 1951), without zlib's or gzip's wrapping. `source` may go on behind it."""
+    decoder = isal_zlib.decompressobj(-15)
+    given = made = 0
+    while not decoder.eof:
+        tail = decoder.unconsumed_tail
+        chunk = tail or bytes(source[given : given + STEP])
+        given += 0 if tail else len(chunk)
+        try:
+            piece = decoder.decompress(chunk, PIECE)
+        except _BadDeflate:
+            ending.cut = "damaged"
+            yield from _up_to_the_damage(source, made)
+            return
+        made += len(piece)
+        ending.used = given - len(decoder.unconsumed_tail) - len(decoder.unused_data)
+        if piece:
+            yield piece
+        elif not chunk:  # nothing to give and nothing inside
+            return
+    ending.cut = None
+
+
+def _up_to_the_damage(source: memoryview, made: int) -> Iterator[bytes]:
+    """What a damaged deflate stream still holds behind its first `made` bytes: decoded again, by ever smaller steps."""
+    decoder = zlib.decompressobj(-15)
+    given, left = 0, b""
+    for size in (PIECE, 4096, 64):
+        while left or given < len(source):
+            if not left:
+                left = bytes(source[given : given + STEP])
+                given += len(left)
+            before = decoder.copy()
+            try:
+                piece = decoder.decompress(left, size)
+            except zlib.error:
+                decoder = before
+                break
+            left = decoder.unconsumed_tail
+            yield piece[made:]
+            made = max(0, made - len(piece))
+    if not made:
+        yield from _byte_by_byte(decoder, left)
+
+
+def _byte_by_byte(decoder: zlib._Decompress, left: bytes) -> Iterator[bytes]:
+    for at in range(len(left)):
+        try:
+            yield decoder.decompress(left[at : at + 1])
+        except zlib.error:
+            return
+
+
+def _streamed(new: Callable[[], _Decompressor], several: bool) -> Decode:
+    """A decoder of one stream, or of `several` in a row (`cat a.bz2 b.bz2` is a valid file, so for xz)."""
+
+    def decode(source: memoryview, ending: Ending) -> Iterator[bytes]:
+        while ending.used < len(source):
+            rest = source[ending.used :]
+            yield from _one_stream(new(), rest, ending)
+            if ending.cut or not several:
+                return
+
+    return decode
+
+
+def _one_stream(decoder: _Decompressor, source: memoryview, ending: Ending) -> Iterator[bytes]:
+    ending.cut = "truncated"
+    before, given = ending.used, 0
+    while not decoder.eof and (given < len(source) or not decoder.needs_input):
+        chunk = bytes(source[given : given + STEP]) if decoder.needs_input else b""
+        given += len(chunk)
+        try:
+            piece = decoder.decompress(chunk, PIECE)
+        except (OSError, EOFError, ValueError, lzma.LZMAError, MemoryError):
+            ending.cut = "damaged"
+            return
+        if piece:
+            yield piece
+    ending.used = before + given - len(decoder.unused_data)
+    ending.cut = None if decoder.eof else "truncated"
+
+
+bunzip2 = _streamed(bz2.BZ2Decompressor, several=True)
+unxz = _streamed(lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, LZMA_MEMORY), several=True)
+unlzma = _streamed(lambda: lzma.LZMADecompressor(lzma.FORMAT_ALONE, LZMA_MEMORY), several=False)
+
+
+def zip_lzma(source: memoryview, ending: Ending) -> Iterator[bytes]:
+    """LZMA as zip has it (APPNOTE.TXT, section 5.8.8): version, size of the properties, properties, raw stream."""
+    size = int.from_bytes(source[2:4], "little")
+    properties = bytes(source[4 : 4 + size])
+    if size != 5 or len(properties) != 5 or properties[0] >= 9 * 5 * 5:
+        ending.cut = "damaged"
+        return
+    alone = properties + b"\xff" * 8  # of unknown size: ends with its end mark, or with the input
+    yield from unlzma(memoryview(alone + bytes(source[4 + size :])), ending)
+    ending.used = len(source)
+
+
+def unzstd(source: memoryview, ending: Ending) -> Iterator[bytes]:
+    """Zstandard frames (RFC 8878), several in a row."""
+    decoder = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW)
+    with decoder.stream_reader(source, read_across_frames=True, closefd=False) as reader:
+        try:
+            while piece := reader.read(PIECE):
+                yield piece
+        except zstandard.ZstdError:
+            ending.cut = "damaged"
+            return
+    ending.used = len(source)
+    ending.cut = None
