@@ -112,7 +112,7 @@ class Builder:
         self._chunks: list[bytes] = []
         self._held = 0
         self._file: IO[bytes] | None = None
-        self._digest = None
+        self._digest = hashlib.sha256()
         self._limit = origin.limits.object_bytes
 
     def write(self, data: bytes) -> None:
@@ -125,7 +125,7 @@ class Builder:
             self.limit("object_bytes")
         self.size += len(data)
         if self._file is not None:
-            self._digest.update(data)  # type: ignore[attr-defined]
+            self._digest.update(data)
             self._file.write(data)
             return
         self._chunks.append(data)
@@ -196,7 +196,7 @@ class Builder:
             self._file.flush()
             self._file.seek(0)
             head = self._file.read(4096)
-            return Content(self.size, file=self._file), self._digest.hexdigest(), head  # type: ignore[attr-defined]
+            return Content(self.size, file=self._file), self._digest.hexdigest(), head
         self.origin.memory.held -= self._held
         self._held = 0
         whole = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
@@ -205,7 +205,6 @@ class Builder:
 
     def _spill(self) -> None:
         self._file = NamedTemporaryFile(dir=self.origin.memory.directory, prefix="tapscan-")  # noqa: SIM115 - its Content closes it
-        self._digest = hashlib.sha256()
         for chunk in self._chunks:
             self._digest.update(chunk)
             self._file.write(chunk)

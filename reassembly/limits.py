@@ -49,6 +49,8 @@ class Limits:
     decode_ratio: int = 1100  # out / in; deflate itself ends at 1032
     decode_bytes: int = 1 << 30  # out of one coded body or member
     decode_layers: int = 5  # content codings on top of each other
+    zstd_window: int = 128 << 20  # the largest that decoders take by default; RFC 9659 allows 8 MiB in HTTP
+    reread_bytes: int = 1 << 20  # kept of one HTTP message whose framing is in doubt, to read it the other ways
     unpack_depth: int = 8
     unpack_members: int = 10_000  # of one container
     unpack_total: int = 100_000  # out of one outermost container, all levels together: some seconds

@@ -6,8 +6,9 @@ Content decides; where several say `MORE` until the end, the one with the flow's
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
-from typing import ClassVar, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from reassembly.builder import Origin
 from reassembly.events import Close, Data, Expect, Gap, Note, Switch
@@ -38,13 +39,21 @@ class Parser(Protocol):
         ...
 
 
+ParserFactory: TypeAlias = Callable[[Origin], Parser]
+
+
 class Speaker(Protocol):
-    """A module of this package."""
+    """A module of this package. `TRANSPORT` ("tcp") and `OBJECTS` (True) may be given as well."""
 
-    NAME: ClassVar[str]
-    PORTS: ClassVar[frozenset[int]]
+    @property
+    def NAME(self) -> str: ...
 
-    @staticmethod
-    def probe(orig: bytes, resp: bytes) -> Answer:
+    @property
+    def PORTS(self) -> frozenset[int]: ...
+
+    @property
+    def Parser(self) -> ParserFactory: ...
+
+    def probe(self, orig: bytes, resp: bytes) -> Answer:
         """Whether a flow whose directions begin with these bytes (either may be empty) is this protocol."""
         ...

@@ -1,0 +1,194 @@
+"""Which parser reads a flow: by its first bytes, in either direction, never by its port alone.
+
+A `Conversation` holds what came while nobody was sure, asks each protocol of the table, and replays to the one that
+says yes. It is also the edge where our own faults stop: an exception of a parser costs its flow, and is counted.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, deque
+
+from reassembly.builder import Origin
+from reassembly.events import ORIG, RESP, Close, Data, Expect, Fact, Gap, Note, Switch
+from reassembly.objects import Object
+from reassembly.protocols import PROTOCOLS, Answer, Emitted, Parser, Speaker
+from reassembly.protocols import ftp_data as _ftp_data
+
+log = logging.getLogger(__name__)
+
+OPAQUE = frozenset(speaker.NAME for speaker in PROTOCOLS if not getattr(speaker, "OBJECTS", True))
+EXPECTED: dict[str, type[_ftp_data.Parser]] = {_ftp_data.NAME: _ftp_data.Parser}
+
+
+class Conversation:
+    """What is said in one flow, and who understands it. `emitted` is where objects and expectations go."""
+
+    __slots__ = (
+        "_counters", "_heads", "_held", "_held_bytes", "_parser", "_retry", "emitted", "facts", "objects", "origin",
+        "service", "undecided",
+    )  # fmt: skip
+
+    def __init__(self, origin: Origin, emitted: deque[Object | Expect], counters: Counter[str]) -> None:
+        self.origin = origin
+        self.emitted = emitted
+        self.service = "unknown"
+        self.facts: dict[str, Fact] = {}
+        self.objects = 0
+        self.undecided = True
+        self._counters = counters
+        self._parser: Parser | None = None
+        self._heads = [b"", b""]
+        self._held: list[Data | Gap | Close] = []
+        self._held_bytes = 0
+        self._retry = origin.flow.midstream  # any run may be the start of a message we can read
+
+    def take(self, event: Data | Gap | Close) -> None:
+        """The next event of the flow."""
+        if self._parser is not None:
+            self._run(self._parser, event)
+        elif self.undecided:
+            self._hold(event)
+            if type(event) is Data:
+                self._decide(event)
+            elif type(event) is Gap:
+                self._retry = True
+        elif self._retry and type(event) is Data:
+            self._try_again(event)
+        elif self._held:
+            self._hold(event)
+
+    def claim(self, expected: Expect) -> None:
+        """Another flow announced this one; what was held is read as the announced protocol."""
+        self.service = expected.protocol
+        self._adopt(EXPECTED[expected.protocol](self.origin, expected.facts))
+
+    @property
+    def listening(self) -> bool:
+        """Somebody reads this flow, or may yet."""
+        return self._parser is not None or self.undecided or self._retry
+
+    @property
+    def claimable(self) -> bool:
+        """Nobody reads this flow, and all its bytes are still here."""
+        return self._parser is None and bool(self._held)
+
+    @property
+    def unscanned(self) -> str | None:
+        """Why bytes of this flow gave no object, if so."""
+        if self.objects:
+            return None
+        return self.service if self.service in OPAQUE or self.service == "unknown" else None
+
+    def settle(self) -> None:
+        """The flow is over: who might have read it, and is at home on its port, does so now."""
+        if self.undecided and any(self._heads):
+            _, more = self._ask(*self._heads)
+            chosen = self._by_port(more) or (more[0] if len(more) == 1 else None)
+            self.undecided = False
+            if chosen is not None:
+                self._start(chosen)
+
+    @property
+    def leads(self) -> bool:
+        """Other flows depend on this one, so it is read first."""
+        return self.service == "ftp"
+
+    def _hold(self, event: Data | Gap | Close) -> None:
+        self._held.append(event)
+        if type(event) is Data:
+            self._held_bytes += len(event.payload)
+            if self._held_bytes > self.origin.limits.unclaimed_bytes and not self.undecided:
+                self._forget()
+
+    def _forget(self) -> None:
+        self._held = []
+        self._heads = [b"", b""]
+
+    def _decide(self, event: Data) -> None:
+        heads, size = self._heads, self.origin.limits.probe_bytes
+        if len(heads[event.direction]) < size:
+            heads[event.direction] += event.payload[: size - len(heads[event.direction])]
+        chosen, more = self._ask(heads[ORIG], heads[RESP])
+        if chosen is None and self._retry:
+            chosen, _ = self._ask(heads[RESP], heads[ORIG])
+        full = len(heads[ORIG]) >= size or len(heads[RESP]) >= size or self._held_bytes > 4 * size
+        if chosen is None and more and full:
+            chosen = self._by_port(more)
+        if chosen is not None:
+            self._start(chosen)
+        elif not more or full:
+            self.undecided = False
+            self._heads = [b"", b""]
+            if self._held_bytes > self.origin.limits.unclaimed_bytes:
+                self._forget()
+
+    def _ask(self, orig: bytes, resp: bytes) -> tuple[Speaker | None, list[Speaker]]:
+        more: list[Speaker] = []
+        transport = self.origin.flow.transport
+        for speaker in PROTOCOLS:
+            if transport != getattr(speaker, "TRANSPORT", "tcp"):
+                continue
+            answer = speaker.probe(orig, resp)
+            if answer is Answer.YES:
+                return speaker, more
+            if answer is Answer.MORE:
+                more.append(speaker)
+        return None, more
+
+    def _by_port(self, candidates: list[Speaker]) -> Speaker | None:
+        port = self.origin.flow.resp_port
+        return next((speaker for speaker in candidates if port in speaker.PORTS), None)
+
+    def _try_again(self, event: Data) -> None:
+        head = event.payload[: self.origin.limits.probe_bytes]
+        for heads in ((head, b""), (b"", head)):
+            chosen, _ = self._ask(*heads)
+            if chosen is not None:
+                self._held = [event]
+                self._start(chosen)
+                return
+
+    def _start(self, speaker: Speaker) -> None:
+        self.service = speaker.NAME
+        self._adopt(speaker.Parser(self.origin))
+
+    def _adopt(self, parser: Parser) -> None:
+        self._parser = parser
+        self.undecided = False
+        held, self._held, self._heads, self._held_bytes = self._held, [], [b"", b""], 0
+        for event in held:
+            self.take(event)
+
+    def _run(self, parser: Parser, event: Data | Gap | Close) -> None:
+        try:
+            emitted = parser.close(event) if type(event) is Close else parser.feed(event)  # type: ignore[arg-type]
+        except Exception:
+            log.exception("parser %s failed on flow %s", self.service, self.origin.flow.id)
+            self._counters["internal.parser_error"] += 1
+            self.origin.findings["internal.parser_error"] = None
+            self._parser = None
+            self._retry = False
+            return
+        if emitted:
+            self._sort(emitted)
+
+    def _sort(self, emitted: list[Emitted]) -> None:
+        for one in emitted:
+            if type(one) is Object:
+                self.objects += 1
+                self.emitted.append(one)
+            elif type(one) is Expect:
+                self.emitted.append(one)
+            elif type(one) is Note:
+                self.facts.update(one.facts)
+            elif type(one) is Switch:
+                self._switch(one)
+
+    def _switch(self, switch: Switch) -> None:
+        """CONNECT, Upgrade, STARTTLS: the rest of the flow is looked at as if it were new."""
+        self._parser = None
+        self.undecided = True
+        self._retry = False
+        for data in switch.rest:
+            self.take(data)
