@@ -47,6 +47,7 @@ class Limits:
 
     # decoding and unpacking
     decode_ratio: int = 1100  # out / in; deflate itself ends at 1032
+    decode_free: int = 16 << 20  # out of one container before its ratio counts: 20 bytes of zstd hold pages of zeros
     decode_bytes: int = 1 << 30  # out of one coded body or member
     decode_layers: int = 5  # content codings on top of each other
     zstd_window: int = 128 << 20  # the largest that decoders take by default; RFC 9659 allows 8 MiB in HTTP

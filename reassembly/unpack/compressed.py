@@ -23,4 +23,6 @@ def members(container: Container) -> Iterator[Object]:
     with container.target.content.view() as whole:
         builder = container.open(inner_name(container.target.name))
         container.fill(builder, _DECODERS[container.target.mime_type](whole, ending))
+        if ending.cut is None and ending.used < len(whole):
+            builder.find("unpack.trailing_data")
         yield container.finish(builder, ending)

@@ -9,8 +9,6 @@ from reassembly.builder import Builder, Memory, Origin
 from reassembly.objects import Object
 from reassembly.unpack.decoders import Ending
 
-SMALL = 1 << 20  # bytes that any container may give, whatever its ratio: a few bytes of zstd are a page of zeros
-
 
 @dataclass(slots=True)
 class Budget:
@@ -30,7 +28,7 @@ class Container:
         self.memory = memory
         self.budget = budget
         self._origin = Origin.of(target, memory)
-        self._room = max(SMALL, target.size * memory.limits.decode_ratio)
+        self._room = max(memory.limits.decode_free, target.size * memory.limits.decode_ratio)
         self._opened = 0
 
     def full(self) -> str | None:

@@ -110,28 +110,32 @@ def _byte_by_byte(decoder: zlib._Decompress, left: bytes) -> Iterator[bytes]:
             return
 
 
-def _streamed(new: Callable[[], _Decompressor], several: bool) -> Decode:
-    """A decoder of one stream, or of `several` in a row (`cat a.bz2 b.bz2` is a valid file, so for xz)."""
+def _streamed(new: Callable[[], _Decompressor], several: bool = True, step: int = STEP) -> Decode:
+    """A decoder of one stream, or of `several` in a row (`cat a.bz2 b.bz2` is a valid file, so for xz and zstd)."""
 
     def decode(source: memoryview, ending: Ending) -> Iterator[bytes]:
-        while ending.used < len(source):
-            rest = source[ending.used :]
-            yield from _one_stream(new(), rest, ending)
-            if ending.cut or not several:
+        while True:
+            start, empty = ending.used, True
+            for piece in _one_stream(new(), source[start:], ending, step):
+                empty = False
+                yield piece
+            if start and empty and ending.cut:  # no further stream: what is left is something else
+                ending.used, ending.cut = start, None
+                return
+            if ending.cut or not several or ending.used >= len(source):
                 return
 
     return decode
 
 
-def _one_stream(decoder: _Decompressor, source: memoryview, ending: Ending) -> Iterator[bytes]:
-    ending.cut = "truncated"
+def _one_stream(decoder: _Decompressor, source: memoryview, ending: Ending, step: int) -> Iterator[bytes]:
     before, given = ending.used, 0
     while not decoder.eof and (given < len(source) or not decoder.needs_input):
-        chunk = bytes(source[given : given + STEP]) if decoder.needs_input else b""
+        chunk = bytes(source[given : given + step]) if decoder.needs_input else b""
         given += len(chunk)
         try:
             piece = decoder.decompress(chunk, PIECE)
-        except (OSError, EOFError, ValueError, lzma.LZMAError, MemoryError):
+        except (OSError, EOFError, ValueError, lzma.LZMAError, zstandard.ZstdError, MemoryError):
             ending.cut = "damaged"
             return
         if piece:
@@ -140,9 +144,31 @@ def _one_stream(decoder: _Decompressor, source: memoryview, ending: Ending) -> I
     ending.cut = None if decoder.eof else "truncated"
 
 
-bunzip2 = _streamed(bz2.BZ2Decompressor, several=True)
-unxz = _streamed(lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, LZMA_MEMORY), several=True)
+class _Zstd:
+    """One frame. Its decoder can't be told how much to give at once, so it is given little: a block of four bytes may
+    stand for 128 KiB (RFC 8878, section 3.1.1.2)."""
+
+    needs_input = True
+
+    def __init__(self) -> None:
+        self._decoder = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW).decompressobj()
+
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
+        return self._decoder.decompress(data)
+
+    @property
+    def eof(self) -> bool:
+        return self._decoder.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._decoder.unused_data
+
+
+bunzip2 = _streamed(bz2.BZ2Decompressor)
+unxz = _streamed(lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, LZMA_MEMORY))
 unlzma = _streamed(lambda: lzma.LZMADecompressor(lzma.FORMAT_ALONE, LZMA_MEMORY), several=False)
+unzstd = _streamed(_Zstd, step=1 << 10)
 
 
 def zip_lzma(source: memoryview, ending: Ending) -> Iterator[bytes]:
@@ -155,17 +181,3 @@ def zip_lzma(source: memoryview, ending: Ending) -> Iterator[bytes]:
     alone = properties + b"\xff" * 8  # of unknown size: ends with its end mark, or with the input
     yield from unlzma(memoryview(alone + bytes(source[4 + size :])), ending)
     ending.used = len(source)
-
-
-def unzstd(source: memoryview, ending: Ending) -> Iterator[bytes]:
-    """Zstandard frames (RFC 8878), several in a row."""
-    decoder = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW)
-    with decoder.stream_reader(source, read_across_frames=True, closefd=False) as reader:
-        try:
-            while piece := reader.read(PIECE):
-                yield piece
-        except zstandard.ZstdError:
-            ending.cut = "damaged"
-            return
-    ending.used = len(source)
-    ending.cut = None
