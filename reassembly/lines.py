@@ -1,0 +1,62 @@
+"""Lines of the text protocols (SMTP, FTP): cut out of one direction, however it was segmented.
+
+Both ends may use LF alone, as real servers accept it (RFC 5321, section 2.3.8, forbids it, RFC 959 has telnet's CRLF).
+"""
+
+from __future__ import annotations
+
+import re
+
+from reassembly.builder import Memory
+
+# A reply: three digits, and a hyphen when more lines follow (RFC 5321, section 4.2; RFC 959, section 4.2).
+_REPLY = re.compile(rb"([1-6][0-9]{2})(-|[ \t]|\r?\n?$)")
+
+
+class Lines:
+    """One direction's lines, each with its line end. A line over `command_bytes` comes without its excess."""
+
+    __slots__ = ("_memory", "_partial")
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        self._partial = bytearray()
+
+    def take(self, payload: bytes, start: int) -> tuple[bytes | None, int]:
+        """The line that goes on at `start` and the offset after it; None while its end is not here."""
+        end = payload.find(b"\n", start) + 1
+        if end and not self._partial and end - start <= self._memory.limits.command_bytes:
+            return payload[start:end], end
+        self._keep(payload, start, end or len(payload))
+        if not end:
+            return None, len(payload)
+        return self.torn(), end
+
+    def torn(self) -> bytes:
+        """What has come of a line that may never end; it is taken out."""
+        line = bytes(self._partial)
+        self._partial.clear()
+        return line
+
+    def _keep(self, payload: bytes, start: int, end: int) -> None:
+        limit = self._memory.limits.command_bytes
+        room = limit - len(self._partial)
+        if 0 <= room < end - start:
+            self._memory.counters["command_bytes"] += 1
+        if room >= 0:
+            self._partial += payload[start : min(end, start + room + 1)]
+
+
+def reply(line: bytes) -> tuple[int, bool] | None:
+    """The code of a reply line, and whether it is the last of its reply; None when it is no reply line."""
+    match = _REPLY.match(line)
+    return (int(match[1]), match[2] != b"-") if match else None
+
+
+def words(raw: bytes) -> str:
+    """Text as people typed it: UTF-8 (RFC 6531, RFC 2640), and Latin-1 where it is not; control characters escaped."""
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        text = raw.decode("latin-1")
+    return text if text.isprintable() else "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
