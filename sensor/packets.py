@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 Column: TypeAlias = NDArray[np.generic]
 
 TCP, UDP = 6, 17
+ETHERNET = 1  # LINKTYPE_ETHERNET
 
 # TCP header flags, RFC 9293, section 3.1.
 FIN, SYN, RST, PSH, ACK, URG = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
@@ -77,3 +78,11 @@ def packed_address(hi: int, lo: int) -> bytes:
 def mapped(ipv4: int) -> int:
     """The low half of the IPv4-mapped address of a 32-bit address."""
     return _MAPPED | ipv4
+
+
+def macs(batch: PacketBatch, row: int) -> tuple[bytes, bytes]:
+    """Source and destination MAC address of a packet; empty where the link has none."""
+    if batch.link != ETHERNET:
+        return b"", b""
+    frame = int(batch.frame[row])
+    return bytes(batch.buffer[frame + 6 : frame + 12]), bytes(batch.buffer[frame : frame + 6])

@@ -1,0 +1,123 @@
+"""The link layer of many frames at once: where each frame's network header lies, what it is, which VLAN it is in.
+
+Ethernet (IEEE 802.3), VLAN tags (802.1Q, 802.1ad), Linux cooked (tcpdump.org/linktypes: LINKTYPE_LINUX_SLL, _SLL2),
+BSD null and loop, raw IP. Link types are those of the LINKTYPE_ registry.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensor.columns import Offsets, gather
+from sensor.records import Records
+
+IPV4, IPV6 = 0x0800, 0x86DD
+BY_VERSION = 0  # the first four bits of the header tell which
+
+NULL, ETHERNET, LOOP, COOKED, COOKED2, RAW_IPV4, RAW_IPV6 = 0, 1, 108, 113, 276, 228, 229
+RAW = (12, 14, 101)
+
+MOST_TAGS = 8  # VLAN tags looked behind; two are the standard, more a misconfiguration or an attack
+
+_TYPE = np.dtype([("type", ">u2")])
+_TAG = np.dtype([("tci", ">u2"), ("type", ">u2")])
+_FAMILY = np.dtype([("family", ">u4")])
+_NULL_IPV4 = (2,)
+_NULL_IPV6 = (10, 24, 28, 30)  # Linux, NetBSD and OpenBSD, FreeBSD, macOS
+
+_NAMES = {
+    0x0806: "arp", 0x8035: "rarp", 0x88CC: "lldp", 0x888E: "eapol", 0x8863: "pppoe_discovery", 0x9000: "loopback",
+    0x8809: "slow_protocols", 0x88E5: "macsec", 0x8847: "mpls", 0x8848: "mpls", 0x8864: "pppoe", 0x8100: "vlan_tags",
+    0x88A8: "vlan_tags", 0x9100: "vlan_tags", 0x88F7: "ptp", 0x8137: "ipx", 0x809B: "appletalk", 0x86DD: "ipv6",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Networks:
+    """For each frame: offset of its network header, its EtherType, and the VLAN ids as in `PacketBatch.vlan`."""
+
+    offset: Offsets
+    kind: NDArray[np.uint16]
+    vlan: NDArray[np.uint32]
+
+
+def networks(buffer: bytes, records: Records) -> Networks | None:
+    """The network headers of these frames; None where the link type is not known."""
+    frame, link = records.frame, records.link
+    if link == ETHERNET:
+        return _behind_type(buffer, frame + 12, records)
+    if link == COOKED:
+        return _behind_type(buffer, frame + 14, records)
+    if link == COOKED2:
+        kind = _types(buffer, frame)
+        return _behind_tags(buffer, frame + 20, kind, records)
+    if link in (NULL, LOOP):
+        return _plain(frame + 4, _families(gather(buffer, frame, _FAMILY)["family"].astype(np.uint32)))
+    kinds = {RAW_IPV4: IPV4, RAW_IPV6: IPV6} | dict.fromkeys(RAW, BY_VERSION)
+    if link in kinds:
+        return _plain(frame, np.full(len(frame), kinds[link], np.uint16))
+    return None
+
+
+def _plain(offset: Offsets, kind: NDArray[np.uint16]) -> Networks:
+    return Networks(offset, kind, np.zeros(len(offset), np.uint32))
+
+
+def _types(buffer: bytes, at: Offsets) -> NDArray[np.uint16]:
+    return gather(buffer, at, _TYPE)["type"].astype(np.uint16)
+
+
+def _behind_type(buffer: bytes, at: Offsets, records: Records) -> Networks:
+    return _behind_tags(buffer, at + 2, _types(buffer, at), records)
+
+
+def _behind_tags(buffer: bytes, offset: Offsets, kind: NDArray[np.uint16], records: Records) -> Networks:
+    """Goes behind the VLAN tags. The ids of the two outermost are kept: more do not tell flows apart in practice."""
+    vlan = np.zeros(len(offset), np.uint32)
+    end = records.frame + records.captured
+    for depth in range(MOST_TAGS):
+        rows = np.flatnonzero(_is_tag(kind) & (offset + 4 <= end))
+        if not len(rows):
+            break
+        tags = gather(buffer, offset[rows], _TAG)
+        if depth < 2:
+            vlan[rows] |= (tags["tci"].astype(np.uint32) & 0xFFF) << (12 * depth)
+        kind[rows] = tags["type"]
+        offset[rows] += 4
+    return Networks(offset, kind, vlan)
+
+
+def _is_tag(kind: NDArray[np.uint16]) -> NDArray[np.bool_]:
+    tagged: NDArray[np.bool_] = (kind == 0x8100) | (kind == 0x88A8) | (kind == 0x9100)
+    return tagged
+
+
+def _families(family: NDArray[np.uint32]) -> NDArray[np.uint16]:
+    """The EtherType of an address family in either byte order: LINKTYPE_NULL has the order of who captured."""
+    number = np.where(family > 0xFFFF, family.byteswap(), family)
+    kind = np.where(np.isin(number, _NULL_IPV6), IPV6, 0xFFFF)
+    return np.where(np.isin(number, _NULL_IPV4), IPV4, kind).astype(np.uint16)
+
+
+def count_others(kind: NDArray[np.uint16], counters: Counter[str]) -> None:
+    """Counts frames that carry no IP, by the name of what they carry."""
+    values, counts = np.unique(kind, return_counts=True)
+    for value, count in zip(values.tolist(), counts.tolist(), strict=True):
+        counters["decode." + _NAMES.get(value, "unknown_ethertype" if value >= 1536 else "llc")] += count
+
+
+def macs(buffer: bytes | memoryview, frame: int, link: int) -> tuple[bytes, bytes]:
+    """Source and destination hardware address of a frame; empty where its link type does not give one."""
+    head: Any = bytes(buffer[frame : frame + 20])
+    if link == ETHERNET:
+        return head[6:12], head[:6]
+    if link == COOKED and head[4:6] == b"\0\6":
+        return head[6:12], b""
+    if link == COOKED2 and head[11:12] == b"\6":
+        return head[12:18], b""
+    return b"", b""

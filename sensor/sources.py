@@ -1,0 +1,131 @@
+"""Where the bytes of a capture come from: a file, standard input, or a gzip or zstd stream of either.
+
+All give the same: `read` some megabytes, then `keep_from` the offset behind the last whole record.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import zlib
+from collections.abc import Callable
+from io import FileIO
+from typing import Any, Protocol, TypeAlias
+
+GZIP_MAGIC, ZSTD_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+SMALLEST_READ = 256 << 10  # of a pipe or a compressed stream at once
+IDLE = 0.05  # seconds without a byte on a pipe after which what has come is handed on: a live capture waits no longer
+
+Fetch: TypeAlias = Callable[[int], bytes]  # at most so many bytes; none at the end
+
+
+class Source(Protocol):
+    """Bytes in order. `ended`: the last `read` reached the end. `damage`: why the stream ended before its end."""
+
+    ended: bool
+    damage: str | None
+
+    def read(self, size: int) -> bytes:
+        """The next `size` bytes; fewer at the end, or where a pipe stays silent."""
+        ...
+
+    def keep_from(self, chunk: bytes, used: int) -> None:
+        """The next `read` begins `used` bytes behind the start of the last chunk, inside it or beyond."""
+        ...
+
+
+class File:
+    """A plain file: what was not used is read again, not copied."""
+
+    def __init__(self, raw: FileIO) -> None:
+        self._raw = raw
+        self.ended = False
+        self.damage: str | None = None
+
+    def read(self, size: int) -> bytes:
+        chunk = self._raw.read(size) or b""
+        self.ended = len(chunk) < size
+        return chunk
+
+    def keep_from(self, chunk: bytes, used: int) -> None:
+        self._raw.seek(used - len(chunk), os.SEEK_CUR)
+
+
+class Stream:
+    """What can be read only once. Holds the rest of the last chunk."""
+
+    def __init__(self, fetch: Fetch, silent: Callable[[], bool] = lambda: False) -> None:
+        self._fetch = fetch
+        self._silent = silent
+        self._rest = b""
+        self._skip = 0
+        self.ended = False
+        self.damage: str | None = None
+
+    def read(self, size: int) -> bytes:
+        self._pass_over()
+        parts, held = [self._rest], len(self._rest)
+        while held < size and not self.ended and not (held > len(self._rest) and self._silent()):
+            part = self._more(min(size - held, max(SMALLEST_READ, size // 4)))
+            self.ended = not part
+            parts.append(part)
+            held += len(part)
+        self._rest = b""
+        return b"".join(parts)
+
+    def keep_from(self, chunk: bytes, used: int) -> None:
+        self._rest = chunk[used:]
+        self._skip = max(0, used - len(chunk))
+
+    def _pass_over(self) -> None:
+        while self._skip and not self.ended:
+            part = self._more(min(self._skip, SMALLEST_READ))
+            self._skip -= len(part)
+            self.ended = not part
+
+    def _more(self, size: int) -> bytes:
+        try:
+            return self._fetch(size)
+        except (EOFError, ValueError) as damage:  # what a broken coding raises, see `inflated` and `unpacked_zstd`
+            self.damage = str(damage)
+            return b""
+
+
+def pipe(raw: FileIO) -> Stream:
+    """Standard input or a FIFO."""
+
+    def silent() -> bool:
+        return not select.select([raw], [], [], IDLE)[0]
+
+    return Stream(lambda size: raw.read(size) or b"", silent)
+
+
+def inflated(fetch: Fetch) -> Fetch:
+    """A gzip stream decoded, member after member (RFC 1952, section 2.2). EOFError: cut off; ValueError: damaged."""
+    try:
+        from isal import isal_zlib as coder
+    except ImportError:
+        coder = zlib  # type: ignore[misc]
+    state: Any = coder.decompressobj(31)
+    waiting = b""
+
+    def more(size: int) -> bytes:
+        nonlocal state, waiting
+        while True:
+            if state.eof:
+                waiting = (state.unused_data or fetch(SMALLEST_READ)).lstrip(b"\0")  # padding of tapes and blocks
+                if not waiting:
+                    return b""
+                state = coder.decompressobj(31)
+            data = waiting or fetch(SMALLEST_READ)
+            if not data:
+                raise EOFError("the gzip stream is cut off")
+            try:
+                out: bytes = state.decompress(data, size)
+            except (zlib.error, coder.error) as damage:
+                raise ValueError(f"the gzip stream is damaged ({damage})") from None
+            waiting = state.unconsumed_tail
+            if out:
+                return out
+
+    return more
