@@ -42,6 +42,7 @@ class Limits:
     command_bytes: int = 16 << 10  # one SMTP or FTP command or reply line; RFC 4954, section 4, allows AUTH 12,288
     undecided_bytes: int = 64 << 10  # of an SMTP client after DATA or STARTTLS, before the server's answer
     recipients: int = 1000  # of one mail; Postfix's smtpd_recipient_limit
+    tls_hello_bytes: int = 64 << 10  # of one hello; with post-quantum key shares and padding they stay under 4 KiB
     mime_depth: int = 100  # Zeek's limit
     mime_parts: int = 10_000  # of one message
 
