@@ -1,0 +1,43 @@
+"""What all tests share: EICAR's test file, `--accept` for the cases, and no skipping in continuous integration."""
+
+import os
+
+import pytest
+from capture import eicar as eicar_bytes
+from hypothesis import settings
+
+settings.register_profile("tapscan", deadline=None)  # a busy machine is no failure
+settings.load_profile("tapscan")
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--accept", action="store_true", help="write expected.json of each case as it is now; review the diff"
+    )
+
+
+@pytest.fixture(scope="session")
+def eicar():
+    """The 68 bytes that every engine finds."""
+    return eicar_bytes()
+
+
+def _no_skipping(report):
+    """Where CI=true, everything that tests need is there: what is skipped is broken."""
+    if os.environ.get("CI") == "true" and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, though CI=true: {report.longrepr}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport():
+    report = yield
+    _no_skipping(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report():
+    report = yield
+    _no_skipping(report)
+    return report
