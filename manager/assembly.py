@@ -1,0 +1,42 @@
+"""Engines, flow table and observer put together from the settings: the one place that knows both sides."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+from engines.verdicts import Engine
+from manager.observer import Observer
+from manager.settings import HashesSettings, Settings
+from manager.summary import Summary
+from reassembly.builder import Memory
+from reassembly.flows import FlowTable
+from reassembly.segments import OverlapPolicies
+
+
+def observer(settings: Settings) -> Observer:
+    """Who this sensor is."""
+    return Observer(name=settings.sensor.name, home=settings.sensor.home, namespace=settings.elasticsearch.namespace)
+
+
+def overlap_policies(settings: Settings) -> OverlapPolicies:
+    """Which copy of overlapping bytes counts; the longest prefix is asked first."""
+    networks = ((ip_network(text, strict=False), name) for text, name in settings.reassembly.overlap_networks.items())
+    ordered = sorted(networks, key=lambda item: (-item[0].prefixlen, str(item[0])))
+    return OverlapPolicies(settings.reassembly.overlap, tuple(ordered))
+
+
+def flow_table(
+    settings: Settings, memory: Memory, policies: OverlapPolicies, shard: tuple[int, int] | None
+) -> FlowTable:
+    """The flow table of one capture."""
+    return FlowTable(settings.limits, memory, policies, track_vlan=settings.reassembly.track_vlan, shard=shard)
+
+
+def exact_engines(settings: Settings) -> list[str]:
+    """Names of the engines whose hit is a known-bad hash."""
+    return [engine.name for engine in settings.engine if isinstance(engine, HashesSettings)]
+
+
+def build_engines(settings: Settings, summary: Summary) -> list[Engine]:
+    """The engines of the settings. One that can't be made is named in the summary, the others work."""
+    raise NotImplementedError(settings, summary)

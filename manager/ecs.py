@@ -1,0 +1,97 @@
+"""The ground under every document: times, names and nesting as the Elastic Common Schema wants them, and JSON lines."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import orjson
+
+from reassembly.events import Facts
+
+Document: TypeAlias = dict[str, Any]
+
+ECS_VERSION = "8.17.0"
+BILLION = 1_000_000_000
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@lru_cache(4096)
+def _second(seconds: int) -> str:
+    return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def timestamp(ns: int) -> str:
+    """Nanoseconds since 1970 as UTC with microseconds: 2024-02-29T12:00:00.000001Z."""
+    seconds, rest = divmod(ns, BILLION)
+    return f"{_second(seconds)}.{rest // 1000:06d}Z"
+
+
+def line(document: Document) -> bytes:
+    """The document as one line of JSON."""
+    try:
+        return orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
+    except TypeError:  # what the wire brings: lone surrogates, integers over 64 bits
+        return orjson.dumps(_storable(document), option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _storable(value: Any) -> Any:
+    """The same with what JSON can't hold made harmless."""
+    match value:
+        case str():
+            return value.encode("utf-8", "replace").decode()
+        case dict():
+            return {_storable(key): _storable(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_storable(item) for item in value]
+        case bool():
+            return value
+        case int():
+            return max(-(1 << 63), min(value, (1 << 63) - 1))
+    return value
+
+
+@lru_cache(1024)
+def _path(name: str) -> tuple[tuple[str, ...], str]:
+    *parents, leaf = name.split(".")
+    return tuple(parents), leaf
+
+
+def merge(document: Document, facts: Facts) -> None:
+    """Puts facts with dotted names into their nested place. What is empty, or under a leaf, is left away."""
+    for name, value in facts.items():
+        if value is None or value == "" or value == [] or (isinstance(value, float) and not math.isfinite(value)):
+            continue
+        parents, leaf = _path(name)
+        node: Any = document
+        for parent in parents:
+            node = node.setdefault(parent, {})
+            if not isinstance(node, dict):
+                break
+        else:
+            node.setdefault(leaf, value)
+
+
+def mac_text(mac: bytes) -> str:
+    """RFC 7042 form, as ECS wants it: 00-00-5E-00-53-23."""
+    return mac.hex("-").upper()
+
+
+def extension(name: str) -> str | None:
+    """What stands after the last dot of a file name, lower case, when it is plausibly an extension."""
+    stem, dot, last = name.rpartition(".")
+    return last.lower() if dot and stem and 0 < len(last) <= 16 and last.isalnum() else None
+
+
+def severity_name(severity: int) -> str:
+    """Kibana's words for its steps."""
+    return "critical" if severity >= 99 else "high" if severity >= 73 else "medium" if severity >= 47 else "low"
+
+
+def stable_id(*parts: str) -> str:
+    """The same for the same parts, whenever and wherever it is asked."""
+    return hashlib.blake2b("\0".join(parts).encode("utf-8", "replace"), digest_size=10).hexdigest()

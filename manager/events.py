@@ -1,0 +1,228 @@
+"""Documents, made here and nowhere else: object, alarm and coverage, as nested dictionaries in ECS.
+
+Printing, storing and indexing are sinks for what this module makes. No nulls, no empty lists; `event.id` is the same
+whenever the same capture is read. Fields: Elastic Common Schema; own ones stand under `tapscan.*`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from manager.ecs import BILLION, ECS_VERSION, Document, extension, mac_text, merge, stable_id, timestamp
+from manager.fields import alarm_fields, best_hit, engine_fields, object_fields, outcome, rule_fields, scanned_fields
+from manager.observer import Observer
+from reassembly.events import Facts, Flow
+from reassembly.objects import Object
+
+if TYPE_CHECKING:
+    from engines.pool import Scanned
+
+    from manager.alarms import Alarm
+    from manager.coverage import Row
+
+FLOWS_KEPT = 512  # whose common fields are remembered: objects of one flow come close together
+
+WEB, MAIL = frozenset({"http", "http2"}), frozenset({"smtp", "lmtp", "pop3", "imap"})
+# Facts that name hosts and people, for related.*
+HOSTS = ("url.domain", "destination.domain", "source.domain", "tls.client.server_name", "tapscan.smtp.helo")
+USERS = (
+    "tapscan.smtp.mail_from",
+    "tapscan.smtp.rcpt_to",
+    "email.from.address",
+    "email.to.address",
+    "email.cc.address",
+    "email.bcc.address",
+    "email.sender.address",
+    "email.reply_to.address",
+    "user.name",
+)
+
+
+class Documents:
+    """Makes the documents of one sensor. `hashes`: which more than SHA-256 (`sha1`, `md5`) each object gets."""
+
+    def __init__(self, observer: Observer, hashes: Sequence[str] = ()) -> None:
+        self._observer = observer
+        self._fields = observer.fields()
+        self._host = {"name": observer.hostname}
+        self._hashes = tuple(hashes)
+        self._flows: dict[str, tuple[Document, Document, Document, list[str]]] = {}
+        self._streams = {
+            name: {"type": kind, "dataset": name, "namespace": observer.namespace}
+            for name, kind in (("tapscan.object", "logs"), ("tapscan.alarm", "logs"), ("tapscan.coverage", "metrics"))
+        }
+
+    def object(self, target: Object, scanned: Scanned | None = None) -> Document:
+        """The document of one object; with the verdicts when it was scanned."""
+        document = self._frame(target.flow, target.protocol, target.time)
+        kind = "web" if target.protocol in WEB else "email" if target.protocol in MAIL else "network"
+        document["event"] = {
+            "id": target.id,
+            "kind": "event",
+            "category": ["file", kind],
+            "type": ["info"],
+            "dataset": "tapscan.object",
+            "module": "tapscan",
+            "created": timestamp(time.time_ns()),
+            "start": timestamp(target.began),
+            "duration": max(0, target.time - target.began),
+            "outcome": "unknown",
+        }
+        document["data_stream"] = self._streams["tapscan.object"]
+        document["file"] = self._file(target)
+        document["tapscan"] = own = {
+            "flow": {"id": target.flow.id, "direction": "resp" if target.direction else "orig"},
+            "object": object_fields(target),
+        }
+        document["related"]["hash"] = [*document["file"]["hash"].values()]
+        if scanned is not None:
+            document["event"]["outcome"] = outcome(scanned.verdicts)
+            own.update(scanned_fields(scanned))
+            if hit := best_hit(scanned.verdicts):
+                document["rule"] = rule_fields(hit)
+        if target.facts:
+            merge(document, target.facts)
+            _relate(document["related"], target.facts)
+        return document
+
+    def alarm(self, alarm: Alarm) -> Document:
+        """The document of one revision of an alarm."""
+        worst = alarm.worst
+        document = self._frame(alarm.flow, worst.target.protocol, alarm.time)
+        document["message"] = alarm.message
+        document["event"] = {
+            "id": stable_id(alarm.id, str(alarm.revision)),
+            "kind": "alert",
+            "category": ["malware", "file", *(["email"] if worst.target.protocol in MAIL else [])],
+            "type": ["info"],
+            "dataset": "tapscan.alarm",
+            "module": "tapscan",
+            "created": timestamp(time.time_ns()),
+            "start": timestamp(alarm.began),
+            "duration": max(0, alarm.time - alarm.began),
+            "outcome": outcome(alarm.verdicts),
+            "severity": alarm.severity,
+        }
+        document["data_stream"] = self._streams["tapscan.alarm"]
+        document["file"] = self._file(worst.target)
+        document["rule"] = rule_fields(alarm.hit)
+        document["tapscan"] = {
+            "flow": {"id": alarm.flow.id, "direction": "resp" if worst.target.direction else "orig"},
+            "alarm": alarm_fields(alarm),
+            "verdict": alarm.verdict,
+            "engines": engine_fields(alarm.verdicts),
+        }
+        _relate_alarm(document["related"], alarm)
+        merge(document, alarm.facts)
+        return document
+
+    def coverage(self, row: Row) -> Document:
+        """The document of one minute, service and reason of the coverage ledger."""
+        fields = {"service": row.service, **row.tally.fields()} | ({"reason": row.reason} if row.reason else {})
+        return {
+            "@timestamp": timestamp(row.minute * 60 * BILLION),
+            "ecs": {"version": ECS_VERSION},
+            "event": {
+                "id": stable_id(row.capture, str(row.minute), row.service, row.reason or ""),
+                "kind": "metric",
+                "category": ["network"],
+                "type": ["info"],
+                "dataset": "tapscan.coverage",
+                "module": "tapscan",
+                "created": timestamp(time.time_ns()),
+                "duration": 60 * BILLION,
+                "outcome": "success",
+            },
+            "data_stream": self._streams["tapscan.coverage"],
+            "observer": self._fields,
+            "host": self._host,
+            "log": {"file": {"path": row.capture}},
+            "network": {"protocol": row.service},
+            "tapscan": {"coverage": fields},
+        }
+
+    def _frame(self, flow: Flow, protocol: str, when: int) -> Document:
+        """What documents about a flow have in common. The parts that facts may extend are fresh each time."""
+        source, destination, network, ips = self._flows.get(flow.id) or self._remember(flow)
+        return {
+            "@timestamp": timestamp(when),
+            "ecs": {"version": ECS_VERSION},
+            "observer": self._fields,
+            "host": self._host,
+            "source": source.copy(),
+            "destination": destination.copy(),
+            "network": {**network, "protocol": protocol},
+            "log": {"file": {"path": flow.capture}},
+            "related": {"ip": ips},
+        }
+
+    def _remember(self, flow: Flow) -> tuple[Document, Document, Document, list[str]]:
+        if len(self._flows) >= FLOWS_KEPT:
+            del self._flows[next(iter(self._flows))]
+        source, destination = (
+            _end(flow.ip(0), flow.orig_port, flow.orig_mac),
+            _end(flow.ip(1), flow.resp_port, flow.resp_mac),
+        )
+        ips = list(dict.fromkeys((source["ip"], destination["ip"])))
+        self._flows[flow.id] = kept = source, destination, self._network(flow), ips
+        return kept
+
+    def _network(self, flow: Flow) -> Document:
+        network: Document = {
+            "transport": flow.transport,
+            "type": "ipv4" if len(flow.orig_ip) == 4 else "ipv6",
+            "community_id": flow.community_id,
+        }
+        if direction := self._observer.direction(flow):
+            network["direction"] = direction
+        if flow.vlan:
+            network["vlan"] = {"id": str(flow.vlan[0])}
+        if len(flow.vlan) > 1:
+            network["inner"] = {"vlan": {"id": str(flow.vlan[1])}}
+        return network
+
+    def _file(self, target: Object) -> Document:
+        fields: Document = {"size": target.size, "mime_type": target.mime_type, "hash": {"sha256": target.sha256}}
+        if target.name:
+            fields["name"] = target.name
+            if ending := extension(target.name):
+                fields["extension"] = ending
+        for algorithm in self._hashes:
+            digest = hashlib.new(algorithm, usedforsecurity=False)
+            for chunk in target.content.chunks():
+                digest.update(chunk)
+            fields["hash"][algorithm] = digest.hexdigest()
+        return fields
+
+
+def _end(ip: str, port: int, mac: bytes) -> Document:
+    end: Document = {"ip": ip, "port": port}
+    if mac:
+        end["mac"] = mac_text(mac)
+    return end
+
+
+def _values(facts: Facts, names: Sequence[str]) -> list[str]:
+    found: dict[str, None] = {}
+    for name in names:
+        value = facts.get(name)
+        if isinstance(value, str) and value:
+            found[value] = None
+        elif isinstance(value, list):
+            found.update(dict.fromkeys(item for item in value if item))
+    return list(found)
+
+
+def _relate(related: Document, facts: Facts) -> None:
+    if hosts := _values(facts, HOSTS):
+        related["hosts"] = hosts
+    if users := _values(facts, USERS):
+        related["user"] = users
+
+
+def _relate_alarm(related: Document, alarm: Alarm) -> None:
+    related["hash"] = list(dict.fromkeys(scanned.target.sha256 for scanned in alarm.found))
+    _relate(related, alarm.facts)

@@ -1,0 +1,147 @@
+"""The parts of documents that tell of one noun: `tapscan.object`, `.verdicts`, `.latency`, `.alarm`, and `rule`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from engines.verdicts import Verdict
+from manager.ecs import Document, severity_name
+from reassembly.objects import Object
+
+if TYPE_CHECKING:
+    from engines.pool import Scanned
+
+    from manager.alarms import Alarm
+
+RANGES = 1000  # missing ranges listed; `missing_bytes` counts all
+
+
+def best_hit(verdicts: Iterable[Verdict]) -> Verdict | None:
+    """The hit that stands in `rule.*`: malicious before suspicious, one that describes its rule before a bare name."""
+    hits = [verdict for verdict in verdicts if verdict.status in ("malicious", "suspicious")]
+    return min(hits, key=lambda hit: (hit.status != "malicious", not hit.rule), default=None)
+
+
+def rule_fields(hit: Verdict) -> Document:
+    """ECS rule.* of a hit."""
+    rule = {key: value for key, value in (hit.rule or {}).items() if value}
+    return {"name": hit.signature or hit.status, "ruleset": hit.engine} | rule
+
+
+def object_fields(target: Object) -> Document:
+    """`tapscan.object`. Ranges of `missing` are half-open offsets, like those of the noun: `0-10` are ten bytes."""
+    fields: Document = {
+        "id": target.id,
+        "kind": target.kind,
+        "depth": target.depth,
+        "complete": target.complete,
+        "missing_bytes": target.missing_bytes,
+    }
+    if target.parent:
+        fields["parent"] = target.parent
+    if target.declared_type:
+        fields["declared_type"] = target.declared_type
+    if target.cut:
+        fields["cut"] = target.cut
+    if target.missing:
+        fields["missing"] = [f"{start}-{end}" for start, end in target.missing[:RANGES]]
+    if target.findings:
+        fields["findings"] = list(target.findings)
+    if target.codings:
+        fields["codings"] = list(target.codings)
+    return fields
+
+
+def outcome(verdicts: Iterable[Verdict]) -> str:
+    """ECS event.outcome: whether every engine that was asked could say something."""
+    said = {verdict.status for verdict in verdicts}
+    return "failure" if said & {"error", "timeout"} else "success" if said - {"skipped"} else "unknown"
+
+
+def verdict_fields(verdict: Verdict) -> Document:
+    """One element of `tapscan.verdicts`."""
+    fields = {
+        "engine": verdict.engine,
+        "status": verdict.status,
+        "signature": verdict.signature,
+        "signatures": list(verdict.signatures) if len(verdict.signatures) > 1 else None,
+        "reason": verdict.reason,
+        "engine_version": verdict.engine_version,
+        "database_version": verdict.database_version,
+        "seconds": round(verdict.seconds, 6),
+        "queued": round(verdict.queued, 6),
+        "host": verdict.host,
+    }
+    return {key: value for key, value in fields.items() if value is not None and value != ""}
+
+
+def engine_fields(verdicts: Iterable[Verdict]) -> Document:
+    """`tapscan.engines`: names by what they said, flat for Kibana."""
+    said: dict[str, list[str]] = {}
+    for verdict in verdicts:
+        names = said.setdefault(verdict.status, [])
+        if verdict.engine not in names:
+            names.append(verdict.engine)
+    fields: Document = dict(said)
+    if found := said.get("malicious", said.get("suspicious")):
+        fields["agreement"] = "+".join(sorted(found))
+    return fields
+
+
+def scanned_fields(scanned: Scanned) -> Iterator[tuple[str, Any]]:
+    """`tapscan.verdict`, `.verdicts`, `.engines` and `.latency` of an object."""
+    from engines.verdicts import integrate
+
+    yield "verdict", integrate(scanned.verdicts, scanned.target.complete)
+    if scanned.verdicts:
+        yield "verdicts", [verdict_fields(verdict) for verdict in scanned.verdicts]
+        yield "engines", engine_fields(scanned.verdicts)
+    yield "latency", latency_fields(scanned)
+
+
+def latency_fields(scanned: Scanned) -> Document:
+    """`tapscan.latency`, nanoseconds."""
+    latency = scanned.latency
+    fields: Document = {
+        "transfer": latency.transfer,
+        "reassembly": latency.reassembly,
+        "queue": latency.queue,
+        "slowest": latency.slowest,
+        "total": latency.total,
+        "overhead": latency.overhead,
+    }
+    if latency.slowest_engine:
+        fields["slowest_engine"] = latency.slowest_engine
+    return fields
+
+
+def alarm_fields(alarm: Alarm) -> Document:
+    """`tapscan.alarm`."""
+    fields: Document = {
+        "id": alarm.id,
+        "revision": alarm.revision,
+        "severity": severity_name(alarm.severity),
+        "sender": alarm.sender,
+        "recipients": list(alarm.recipients),
+        "objects": [_alarm_object(scanned) for scanned in alarm.found],
+        "verdicts": [verdict_fields(verdict) for verdict in alarm.verdicts],
+    }
+    if alarm.more:
+        fields["more_objects"] = alarm.more
+    return {key: value for key, value in fields.items() if value not in ([], "")}
+
+
+def _alarm_object(scanned: Scanned) -> Document:
+    from engines.verdicts import integrate
+
+    target = scanned.target
+    fields: Document = {
+        "id": target.id,
+        "sha256": target.sha256,
+        "size": target.size,
+        "mime_type": target.mime_type,
+        "complete": target.complete,
+        "verdict": integrate(scanned.verdicts, target.complete),
+    }
+    return fields | {key: value for key, value in (("name", target.name), ("parent", target.parent)) if value}

@@ -1,0 +1,197 @@
+"""`tapscan scan` and `tapscan extract`: settings and sinks around the pipeline, in this process or in several."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from sensor.captures import Capture, CaptureError, open_capture
+
+from manager.alarms import Alarms
+from manager.assembly import build_engines, exact_engines, flow_table, observer, overlap_policies
+from manager.ecs import line
+from manager.effective import effective
+from manager.events import Documents
+from manager.interrupt import Interrupt
+from manager.options import Options, Stop
+from manager.pipeline import Item, Timeline, extracted, rest, scanned
+from manager.progress import Telling, Watcher, watcher
+from manager.settings import Settings
+from manager.sinks import Folder, JsonLines, Lines, ObjectRows, Sink, Write, to_descriptor
+from manager.summary import Summary
+from manager.visible import visible
+from manager.workers import Send, Shard, WorkersFailed, share
+from reassembly.builder import Memory
+
+ALONE: Shard = (0, 1)
+
+
+def run(options: Options, scanning: bool) -> int:
+    """Does the command; returns its exit code. Raises Stop when nothing can be done."""
+    settings, _ = effective(options.config, options.rules)
+    if settings.pool.kind == "ray":
+        raise Stop('pool.kind "ray" isn\'t in this version yet; "local" is')
+    begun = time.monotonic()
+    write, watch = to_descriptor(1), watcher(len(options.captures), options.quiet)
+    with Interrupt() as interrupt:
+        try:
+            summary = Job(options, settings, scanning, interrupt).everywhere(write, watch)
+        finally:
+            watch.stop()
+    summary.seconds = time.monotonic() - begun
+    summary.settle_engines()
+    if options.json:
+        _print_coverage(settings, summary, write)
+    else:
+        _report(options, summary, scanning)
+    _trouble(options, summary)
+    return summary.exit_code() if scanning or summary.exit_code() != 1 else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What there is to do, the same for every worker."""
+
+    options: Options
+    settings: Settings
+    scanning: bool
+    interrupt: Interrupt
+
+    def everywhere(self, write: Write, watch: Watcher) -> Summary:
+        """Does it in as many processes as asked for."""
+        count = self.options.workers
+        if count > 1 and "-" in self.options.captures:
+            raise Stop("standard input can be read only once: use --workers 1 with -")
+        if count == 1:
+            return self.share(ALONE, Lines(write), watch)
+        try:
+            return share(count, self._worker, write, watch)
+        except WorkersFailed as error:
+            raise Stop(str(error)) from None
+
+    def _worker(self, shard: Shard, send: Send) -> Summary:
+        return self.share(shard, Lines(send.lines), Telling(send.position))
+
+    def share(self, shard: Shard, lines: Lines, watch: Watcher) -> Summary:
+        """Does one share of it, in this process."""
+        summary = Summary()
+        sinks: list[Sink] = [summary, *self._sinks(lines)]
+        for item in self._items(shard, summary, watch):
+            for sink in sinks:
+                sink.take(item)
+        lines.flush()
+        summary.interrupted = self.interrupt.asked
+        return summary
+
+    def _sinks(self, lines: Lines) -> Iterator[Sink]:
+        if self.options.to is not None:
+            try:
+                yield Folder(self.options.to)
+            except OSError as error:
+                raise Stop(f"--to {self.options.to}: {error.strerror}") from None
+        if self.options.json:
+            yield JsonLines(documents(self.settings), lines.write)
+        elif not self.scanning and not self.options.quiet:
+            yield ObjectRows(lines.write, shutil.get_terminal_size().columns)
+
+    def _items(self, shard: Shard, summary: Summary, watch: Watcher) -> Iterator[Item]:
+        if not self.scanning:
+            for timeline in self._timelines(shard, summary, watch):
+                yield from extracted(timeline.products())
+            return
+        from engines.pool import Pool
+
+        engines = build_engines(self.settings, summary)
+        pool = Pool(engines, max_bytes=self.settings.pool.max_bytes)
+        alarms = Alarms(exact_engines(self.settings))
+        try:
+            for timeline in self._timelines(shard, summary, watch):
+                yield from scanned(timeline.products(), pool, alarms)
+            yield from rest(pool, alarms)
+        finally:
+            pool.close()
+
+    def _timelines(self, shard: Shard, summary: Summary, watch: Watcher) -> Iterator[Timeline]:
+        """Each capture that can be opened; what it said is counted when it has been read."""
+        policies = overlap_policies(self.settings)
+        for path in self.options.captures:
+            memory = Memory(self.settings.limits, self.settings.sensor.temporary)
+            try:
+                capture = open_capture(path)
+            except CaptureError as error:
+                summary.unusable_inputs.append(str(error))
+                continue
+            table = flow_table(self.settings, memory, policies, None if shard == ALONE else shard)
+            timeline = Timeline(capture, table, memory, _telling(shard, path, watch, self.interrupt))
+            yield timeline
+            _account(summary, timeline, path, first=shard[0] == 0)
+            if self.interrupt.asked:
+                return
+
+
+def documents(settings: Settings) -> Documents:
+    """The maker of documents as the settings want it."""
+    return Documents(observer(settings), settings.sensor.hashes)
+
+
+def _telling(shard: Shard, path: str, watch: Watcher, interrupt: Interrupt) -> Callable[[Capture], bool]:
+    """What to do after each batch: say where we are; go on unless interrupted."""
+
+    def after(capture: Capture) -> bool:
+        watch(shard[0], path, capture.position, capture.size)
+        return not interrupt.asked
+
+    return after
+
+
+def _account(summary: Summary, timeline: Timeline, path: str, first: bool) -> None:
+    """Counts what a capture said. Each worker read all of it, so only the first one's word on packets counts."""
+    summary.counters.update(timeline.table.counters)
+    if not first:
+        return
+    capture = timeline.capture
+    summary.captures += 1
+    summary.packets += capture.packets
+    summary.bytes += capture.bytes
+    summary.counters.update(capture.counters)
+    for warning in capture.warnings:
+        summary.warn(warning if warning.startswith(path) else f"{path}: {warning}")
+    if timeline.failed:
+        summary.unusable_inputs.append(timeline.failed)
+
+
+def _print_coverage(settings: Settings, summary: Summary, write: Write) -> None:
+    made, lines = documents(settings), Lines(write)
+    for row in summary.coverage.rows():
+        lines.write(line(made.coverage(row)))
+    lines.flush()
+
+
+def _report(options: Options, summary: Summary, scanning: bool) -> None:
+    from manager.report import alarms_only, report
+
+    if not options.quiet:
+        report(summary, scanning, everything=options.verbose > 0)
+    elif scanning:
+        alarms_only(summary)
+
+
+def _trouble(options: Options, summary: Summary) -> None:
+    """On standard error, whatever else is printed: what could not be used, and warnings."""
+    for text in summary.unusable_inputs:
+        say(text)
+    for name, why in summary.unusable_engines.items():
+        say(f"engine {name} could not be used: {why}")
+    if not options.quiet:
+        for text in summary.warnings:
+            say(f"warning: {text}")
+    if summary.interrupted:
+        say("interrupted: this is what was found until then")
+
+
+def say(text: str) -> None:
+    """One line on standard error."""
+    sys.stderr.write(f"tapscan: {visible(text)}\n")

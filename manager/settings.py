@@ -1,0 +1,163 @@
+"""What can be set, with its default: one frozen dataclass a table of `tapscan.toml`. `settings_file` reads the file.
+
+Nothing here is heavy to import: without a file these defaults are all there is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, TypeAlias
+
+from reassembly.limits import Limits
+
+# Read by pydantic: a key that nobody knows is a mistake, and so is "10" where a number belongs.
+STRICT: dict[str, Any] = {"extra": "forbid", "strict": True}
+
+Overlap: TypeAlias = Literal["linux", "windows", "bsd", "first", "last"]
+
+
+@dataclass(frozen=True, slots=True)
+class SensorSettings:
+    """[sensor]"""
+
+    interfaces: tuple[str, ...] = ()  # for the live sensor; -i on the command line wins
+    name: str | None = None  # observer.name; unset: the host's
+    home: tuple[str, ...] = ()  # networks that are ours (CIDR): they make network.direction known
+    hashes: tuple[Literal["sha1", "md5"], ...] = ()  # besides SHA-256; they cost as much as everything else together
+    temporary: str | None = None  # directory for large objects; unset: the system's
+
+
+@dataclass(frozen=True, slots=True)
+class ReassemblySettings:
+    """[reassembly]: which copy of overlapping bytes counts, by the network of who receives them."""
+
+    overlap: Overlap = "linux"
+    overlap_networks: dict[str, Overlap] = field(default_factory=dict)  # CIDR -> policy, the longest prefix wins
+    track_vlan: bool = True  # the same addresses in two VLANs are two flows
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSettings:
+    """[pool]: where engines run."""
+
+    kind: Literal["local", "ray"] = "local"
+    address: str | None = None  # with "ray": HOST:PORT, "auto" or "new"
+    max_bytes: int = 256 << 20  # of objects waiting for engines; reading pauses beyond
+
+
+@dataclass(frozen=True, slots=True)
+class YaraSettings:
+    """[[engine]] kind = "yara" """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    name: str = "yara"
+    kind: Literal["yara"] = "yara"
+    rules: tuple[str, ...] = ()  # files and folders
+    starter: bool = True  # also the starter rules that come with tapscan
+    timeout: float = 10.0  # seconds
+    slots: int | None = None  # how many at once; unset: the engine's own default
+
+
+@dataclass(frozen=True, slots=True)
+class ClamdSettings:
+    """[[engine]] kind = "clamd" """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    name: str = "clamav"
+    kind: Literal["clamd"] = "clamd"
+    address: str = "/run/clamav/clamd.ctl"  # or HOST:PORT
+    timeout: float = 60.0
+    slots: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CommandSettings:
+    """[[engine]] kind = "command" """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    name: str
+    argv: tuple[str, ...]  # {file} stands for the path of the object
+    kind: Literal["command"] = "command"
+    clean: tuple[int, ...] = (0,)  # exit codes; any other is an error
+    malicious: tuple[int, ...] = (1,)
+    suspicious: tuple[int, ...] = ()
+    signature: str | None = None  # pattern; its first group, in the output
+    version: tuple[str, ...] = ()  # command that prints the version
+    timeout: float = 60.0
+    slots: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HashesSettings:
+    """[[engine]] kind = "hashes" """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    name: str = "hashes"
+    kind: Literal["hashes"] = "hashes"
+    bad: tuple[str, ...] = ()  # files of known-bad hashes
+    good: tuple[str, ...] = ()  # files of known-good hashes
+    timeout: float = 10.0
+    slots: int | None = None
+
+
+EngineSettings: TypeAlias = YaraSettings | ClamdSettings | CommandSettings | HashesSettings
+
+# What each `kind` reads; the kinds of LATER are part of the contract and come with their engines.
+ENGINE_KINDS: dict[str, type[EngineSettings]] = {
+    "yara": YaraSettings,
+    "clamd": ClamdSettings,
+    "command": CommandSettings,
+    "hashes": HashesSettings,
+}
+LATER = ("icap", "office")
+
+
+@dataclass(frozen=True, slots=True)
+class ElasticsearchSettings:
+    """[elasticsearch]"""
+
+    urls: tuple[str, ...] = ()
+    namespace: str = "default"  # third part of the data streams' names
+    flush_timeout: float = 30.0  # seconds that `scan` waits at its end for its documents to be stored
+    spool: str | None = None  # directory of what isn't stored yet
+
+
+@dataclass(frozen=True, slots=True)
+class CountermeasureSettings:
+    """[countermeasures]"""
+
+    mode: Literal["observe", "dry_run", "enforce"] = "observe"
+    interface: str | None = None  # where frames go out; unset: where the flow came in
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyWhen:
+    """What a [[policy]] asks for; everything given must hold."""
+
+    verdict: Literal["malicious", "suspicious"] | None = None
+    severity: int | None = None  # at least
+    protocol: str | None = None
+    engine: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySettings:
+    """[[policy]]: the first that matches wins."""
+
+    when: PolicyWhen = field(default_factory=PolicyWhen)
+    do: tuple[Literal["reset", "block_page", "quarantine", "notify", "ignore"], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The whole of tapscan.toml."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    sensor: SensorSettings = field(default_factory=SensorSettings)
+    reassembly: ReassemblySettings = field(default_factory=ReassemblySettings)
+    limits: Limits = field(default_factory=Limits)
+    pool: PoolSettings = field(default_factory=PoolSettings)
+    engine: tuple[EngineSettings, ...] = ()  # none: YARA with the starter rules, and clamd if its usual socket answers
+    elasticsearch: ElasticsearchSettings = field(default_factory=ElasticsearchSettings)
+    countermeasures: CountermeasureSettings = field(default_factory=CountermeasureSettings)
+    policy: tuple[PolicySettings, ...] = ()

@@ -1,0 +1,214 @@
+"""Reads tapscan.toml and says every mistake in it: which file, which key, what is allowed."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from difflib import get_close_matches
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+from manager.settings import ENGINE_KINDS, LATER, EngineSettings, HashesSettings, Settings, YaraSettings
+
+# Where nothing, or less, makes no sense; every other number may be 0 but not negative.
+POSITIVE = frozenset({"timeout", "slots", "max_bytes", "flush_timeout", "flows", "object_bytes", "probe_bytes"})
+NAMESPACE = re.compile(r"[a-z0-9_.]{1,100}")  # a data stream's name takes no capitals, and "-" parts it
+
+Loc = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One thing wrong with a settings file."""
+
+    file: str
+    key: str  # dotted; empty for the file as a whole
+    text: str  # what is wrong and what is allowed
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.key + ': ' if self.key else ''}{self.text}"
+
+
+class SettingsError(Exception):
+    """A settings file can't be used. `mistakes`: all of them."""
+
+    def __init__(self, mistakes: Sequence[Mistake]) -> None:
+        super().__init__("\n".join(map(str, mistakes)))
+        self.mistakes = tuple(mistakes)
+
+
+def load(path: str) -> tuple[Settings, dict[str, Any]]:
+    """The settings of a file, and its tables as they stand there. Raises SettingsError."""
+    tables = _read(path)
+    mistakes: list[Mistake] = []
+    rest = {key: table for key, table in tables.items() if key != "engine"}
+    settings = _validated(path, Settings, rest, (), mistakes)
+    engines = tuple(_engines(path, tables.get("engine", []), mistakes))
+    mistakes += (Mistake(path, key, text) for key, text in _check(rest))
+    pool = tables.get("pool")
+    if isinstance(pool, dict) and pool.get("kind") == "ray" and not pool.get("address"):
+        mistakes.append(Mistake(path, "pool.address", 'is missing; with kind = "ray" it is HOST:PORT, "auto" or "new"'))
+    if mistakes:
+        raise SettingsError(mistakes)
+    return replace(settings, engine=engines), tables
+
+
+def _read(path: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(Path(path).read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError([Mistake(path, "", f"can't be read: {error.strerror}")]) from None
+    except UnicodeDecodeError as error:
+        raise SettingsError([Mistake(path, "", f"isn't UTF-8 at byte {error.start}")]) from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError([Mistake(path, "", f"isn't TOML: {error}")]) from None
+
+
+def _engines(path: str, tables: Any, mistakes: list[Mistake]) -> Iterator[EngineSettings]:
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        mistakes.append(Mistake(path, "engine", "is a list of tables: write [[engine]]"))
+        return
+    names: dict[str, int] = {}
+    for number, table in enumerate(tables):
+        if (kind := _kind(path, number, table, mistakes)) is None:
+            continue
+        mistakes += (Mistake(path, key, text) for key, text in _check(table, f"engine[{number}]"))
+        engine = _validated(path, ENGINE_KINDS[kind], table, ("engine", number), mistakes)
+        if engine is None:
+            continue
+        if (first := names.setdefault(engine.name, number)) != number:
+            text = f"{engine.name!r} is already the name of engine[{first}]; names tell verdicts apart"
+            mistakes.append(Mistake(path, f"engine[{number}].name", text))
+        yield _beside(engine, Path(path).parent)
+
+
+def _kind(path: str, number: int, table: dict[str, Any], mistakes: list[Mistake]) -> str | None:
+    kind, key = table.get("kind"), f"engine[{number}].kind"
+    if isinstance(kind, str) and kind in ENGINE_KINDS:
+        return kind
+    if kind is None:
+        text = f"is missing; it is one of {', '.join(ENGINE_KINDS)}"
+    elif kind in LATER:
+        text = f"{_shown(kind)} isn't in this version yet; there are {', '.join(ENGINE_KINDS)}"
+    else:
+        text = f"{_shown(kind)} won't do: it is one of {', '.join(ENGINE_KINDS)}{_guess(kind, ENGINE_KINDS)}"
+    mistakes.append(Mistake(path, key, text))
+    return None
+
+
+def _beside(engine: EngineSettings, folder: Path) -> EngineSettings:
+    """Relative paths in the file start where the file is."""
+
+    def beside(names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(folder / Path(name).expanduser()) for name in names)
+
+    if isinstance(engine, YaraSettings):
+        return replace(engine, rules=beside(engine.rules))
+    if isinstance(engine, HashesSettings):
+        return replace(engine, bad=beside(engine.bad), good=beside(engine.good))
+    return engine
+
+
+def _validated(path: str, kind: type[Any], table: Any, where: Loc, mistakes: list[Mistake]) -> Any:
+    from pydantic import TypeAdapter, ValidationError  # 45 ms, paid only where there is a file
+
+    try:
+        # as JSON, so that lists may fill tuples although everything else is strict
+        return TypeAdapter(kind).validate_json(json.dumps(table, default=str))
+    except ValidationError as error:
+        mistakes += (_mistake(path, kind, where, dict(one)) for one in error.errors(include_url=False))
+        return None
+
+
+def _mistake(path: str, kind: type[Any], where: Loc, error: dict[str, Any]) -> Mistake:
+    loc: Loc = error["loc"]
+    key = dotted((*where, *loc))
+    match error["type"]:
+        case "unexpected_keyword_argument":
+            known = _keys_beside(kind, loc)
+            guess = _guess(str(loc[-1]), known)
+            text = f"is no key here{guess}" + ("" if guess else f"; there are {', '.join(known)}")
+        case "missing" | "missing_argument":
+            text = "is missing"
+        case "literal_error":
+            text = f"{_shown(error['input'])} won't do: it is one of {error['ctx']['expected'].replace(' or ', ', ')}"
+        case _:
+            text = f"{_shown(error['input'])} won't do: {error['msg'].replace('Input should be', 'it has to be')}"
+    return Mistake(path, key, text)
+
+
+def dotted(loc: Loc) -> str:
+    """`("engine", 0, "name")` as `engine[0].name`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".")
+
+
+def _keys_beside(kind: type[Any], loc: Loc) -> list[str]:
+    """The keys that the table of an unknown key takes."""
+    from typing import get_args, get_type_hints
+
+    for part in loc[:-1]:
+        if isinstance(part, str):
+            kind = get_type_hints(kind)[part]
+        kind = next((part for part in get_args(kind) if isinstance(part, type) and is_dataclass(part)), kind)
+    return [field.name for field in fields(kind)] if is_dataclass(kind) else []
+
+
+def _guess(word: str, known: Any) -> str:
+    close = get_close_matches(str(word), [str(name) for name in known], 1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _check(tables: Any, under: str = "") -> Iterator[tuple[str, str]]:
+    """What types alone can't say: bounds of numbers, networks, names. Values of a wrong type are passed over here."""
+    for name, value in tables.items() if isinstance(tables, dict) else ():
+        key = f"{under}.{name}" if under else name
+        if isinstance(value, dict) and name != "overlap_networks":
+            yield from _check(value, key)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield from _check_number(key, name, value)
+        elif check := CHECKS.get(key):
+            yield from ((key, text) for text in check(value))
+
+
+def _check_number(key: str, name: str, value: float) -> Iterator[tuple[str, str]]:
+    if not math.isfinite(value):
+        yield key, "has to be a finite number"
+    elif value < 0 or (value == 0 and name in POSITIVE):
+        yield key, f"{value} won't do: it has to be {'more than 0' if name in POSITIVE else '0 or more'}"
+
+
+def _networks(texts: Any) -> Iterator[str]:
+    for text in texts if isinstance(texts, list | dict) else ():
+        try:
+            ip_network(text, strict=False)
+        except ValueError:
+            yield f"{_shown(text)} is no network; write 10.0.0.0/8 or 2001:db8::/32"
+
+
+def _namespace(text: Any) -> Iterator[str]:
+    if isinstance(text, str) and not NAMESPACE.fullmatch(text):
+        yield f"{_shown(text)} won't do: it takes a-z, 0-9, _ and . only"
+
+
+def _urls(texts: Any) -> Iterator[str]:
+    for text in texts if isinstance(texts, list) else ():
+        if isinstance(text, str) and not text.startswith(("http://", "https://")):
+            yield f"{_shown(text)} has to begin with http:// or https://"
+
+
+CHECKS: dict[str, Callable[[Any], Iterator[str]]] = {
+    "sensor.home": _networks,
+    "reassembly.overlap_networks": _networks,
+    "elasticsearch.namespace": _namespace,
+    "elasticsearch.urls": _urls,
+}

@@ -1,0 +1,150 @@
+"""`tapscan config`: the default settings with a comment on each, the mistakes of a file, the values that hold."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any
+
+from manager.effective import effective, flat
+from manager.options import Stop
+from manager.settings import ENGINE_KINDS, Settings
+from manager.settings_file import SettingsError, load
+from manager.visible import visible
+
+HEAD = """\
+# Settings of tapscan. What is commented out shows the default.
+# `tapscan config check` says every mistake, `tapscan config show` what holds and where it comes from.
+"""
+POLICIES = """
+# What is done with what is found; the first that matches wins.
+# [[policy]]
+# when = { verdict = "malicious" }
+# do = ["reset"]
+"""
+ENGINES = """
+# Engines, as many as there are; each object goes to all of them at once. Without any: YARA with the starter rules, and
+# clamd if its usual socket answers. Names tell their verdicts apart.
+"""
+SECRET = re.compile(r"password|secret|token|api_key")
+_FIELD = re.compile(r"    (\w+): .*?(?:  # (.*))?$")
+
+
+def write_default(path: Path, force: bool) -> int:
+    """`config init`. Raises Stop when there is a file already."""
+    try:
+        with path.open("w" if force else "x", encoding="utf-8") as file:
+            file.write(default_text())
+    except FileExistsError:
+        raise Stop(f"{path} is there already; --force overwrites it") from None
+    except OSError as error:
+        raise Stop(f"{path}: can't be written: {error.strerror}") from None
+    sys.stderr.write(f"{path} written\n")
+    return 0
+
+
+def check_file(path: str | None) -> int:
+    """`config check`. Raises Stop without a file."""
+    if path is None:
+        raise Stop("no settings to check: name a FILE, or give --config or $TAPSCAN_CONFIG")
+    try:
+        load(path)
+    except SettingsError as error:
+        for mistake in error.mistakes:
+            sys.stderr.write(f"tapscan: {visible(str(mistake))}\n")
+        return 2
+    sys.stdout.write(f"{path}: no mistakes\n")
+    return 0
+
+
+def show_settings(path: str | None, json: bool) -> int:
+    """`config show`."""
+    settings, origins = effective(path)
+    rows = [(key, _hidden(key, value), origin_of(key, origins)) for key, value in flat(settings)]
+    if json:
+        import orjson
+
+        for key, value, origin in rows:
+            row = {"key": key, "value": value, "origin": origin}
+            sys.stdout.write(
+                orjson.dumps({name: item for name, item in row.items() if item is not None}).decode() + "\n"
+            )
+        return 0
+    shown = [(f"{key} = {toml(value)}", origin) for key, value, origin in rows]
+    width = min(60, max(len(text) for text, _ in shown))
+    for text, origin in shown:
+        sys.stdout.write(f"{visible(text):<{width}}  # {visible(origin)}\n")
+    return 0
+
+
+def origin_of(key: str, origins: dict[str, str]) -> str:
+    """Where the value of a key came from: the nearest table above it that is known."""
+    while key:
+        if key in origins:
+            return origins[key]
+        key = re.sub(r"(\.\w+|\[\d+\]|^\w+)$", "", key)
+    return "default"
+
+
+def _hidden(key: str, value: Any) -> Any:
+    return "(hidden)" if value and SECRET.search(key) else value
+
+
+def toml(value: Any) -> str:
+    """A value as it stands in the file."""
+    match value:
+        case None:
+            return "(unset)"
+        case bool():
+            return "true" if value else "false"
+        case str():
+            import json
+
+            return json.dumps(value, ensure_ascii=False)
+        case tuple() | list():
+            return "[" + ", ".join(toml(item) for item in value) + "]"
+        case dict():
+            return (
+                "{ " + ", ".join(f"{toml(key)} = {toml(item)}" for key, item in value.items()) + " }" if value else "{}"
+            )
+    return str(value)
+
+
+def default_text() -> str:
+    """The whole default file. Its comments are those of the dataclasses."""
+    parts = [HEAD]
+    for field in fields(Settings):
+        if field.name == "engine":
+            parts.append(ENGINES + "\n".join(_engine_text(kind) for kind in ENGINE_KINDS))
+        elif field.name == "policy":
+            parts.append(POLICIES)
+        else:
+            assert field.default_factory is not MISSING
+            parts.append(f"\n[{field.name}]\n" + "\n".join(_table(type(field.default_factory()))) + "\n")
+    return "".join(parts)
+
+
+def _engine_text(kind: str) -> str:
+    lines = [f'# kind = "{kind}"' if line.startswith("# kind") else line for line in _table(ENGINE_KINDS[kind])]
+    return "# [[engine]]\n" + "\n".join(lines) + "\n"
+
+
+def _table(kind: type[Any]) -> Iterator[str]:
+    """A line for each field, commented out, with the comment that stands beside it in the source."""
+    defaults = {field.name: field for field in fields(kind)}
+    for line in inspect.getsource(kind).splitlines():
+        if line.startswith("    # "):
+            yield f"# -- {line.strip(' #')}"
+        elif (found := _FIELD.fullmatch(line)) and found[1] in defaults:
+            field = defaults[found[1]]
+            value = field.default_factory() if field.default_factory is not MISSING else field.default
+            shown = _example(found[1]) if value is MISSING else f"{found[1]} = {toml(value)}"
+            yield f"# {shown}" + (f"  # {found[2]}" if found[2] else "")
+
+
+def _example(name: str) -> str:
+    return {"argv": 'argv = ["/opt/acme/scan", "--quiet", "{file}"]'}.get(name, f'{name} = "acme"')
