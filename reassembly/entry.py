@@ -49,7 +49,7 @@ class Entry:
     """`orig_side` is the side (of `reassembly.grouping`) on which the originator is."""
 
     __slots__ = (
-        "_emitted", "_memory", "connection", "conversation", "ended", "expected", "flow", "key", "last", "octets",
+        "_emitted", "_how", "_memory", "connection", "conversation", "ended", "expected", "flow", "key", "last", "octets",
         "orig_side", "packets",
     )  # fmt: skip
 
@@ -77,6 +77,7 @@ class Entry:
             self.connection = Connection(self.take, memory.limits, both, flow.midstream)
         self._memory = memory
         self._emitted = emitted
+        self._how: CloseHow | None = None
 
     # -- what the flow table asks
 
@@ -87,7 +88,8 @@ class Entry:
 
     @property
     def how(self) -> CloseHow:
-        return (self.connection.how if self.connection else None) or "fin"
+        """How it ended, or would end now."""
+        return self._how or (self.connection.how if self.connection else None) or "fin"
 
     @property
     def held(self) -> int:
@@ -170,6 +172,7 @@ class Entry:
                     offset = stream.offset_of(ack)
                     if offset > stream.acked:
                         stream.acked = offset
+        self.connection.confirmed |= chains.packets[self.orig_side][number] > 1 or self.connection.streams[RESP].next > 0
 
     # -- what is said
 
@@ -202,6 +205,7 @@ class Entry:
         if self.conversation is not None:
             self.conversation.settle()
         self.ended = True
+        self._how = how
 
     def summary(self) -> FlowEnd:
         """What there is to say of the flow, at its end; lets go of everything else."""

@@ -43,7 +43,7 @@ class Connection:
 
     __slots__ = (
         "_bad_checksums", "_doubts", "_good_checksums", "_isns", "_limits", "_reopened", "_signed", "_syn_data",
-        "_timestamps", "_windows", "established", "findings", "how", "last_time", "midstream", "reset", "streams",
+        "_timestamps", "_windows", "confirmed", "established", "findings", "how", "last_time", "midstream", "reset", "streams",
     )  # fmt: skip
 
     def __init__(
@@ -57,6 +57,7 @@ class Connection:
         )
         self.midstream = midstream
         self.established = False  # the handshake was seen in both directions
+        self.confirmed = False  # and its last ACK, or anything after it
         self.reset = False
         self.how: CloseHow | None = None
         self.last_time = 0
@@ -118,14 +119,14 @@ class Connection:
         """The SYN of a direction, `first` being the sequence number after it; seen by the fast path."""
         self.streams[direction].open(first)
         self._isns[direction].append(first)
-        self.established = direction == RESP
+        self.established |= direction == RESP
 
     def _syn(self, segment: Segment) -> None:
         stream = self.streams[segment.direction]
         other = self.streams[1 - segment.direction]
         first = (segment.seq + 1) % (1 << 32)
         known = self._isns[segment.direction]
-        if stream.next > 0 or (stream.isn is not None and (self.established or self.midstream)):
+        if stream.next > 0 or (stream.isn is not None and (self.confirmed or self.midstream)):
             if first != stream.isn:
                 self.findings["stream.syn_in_established"] = None
                 self._reopened = segment.seq if not segment.flags & ACK else self._reopened
@@ -236,6 +237,7 @@ class Connection:
             mine.open(segment.seq)
         if other.isn is not None:
             self._choose_handshake(segment, other)
+            self.confirmed = True
             other.acknowledge(other.offset_of(segment.ack), segment.time)
         self._windows[segment.direction] = max(self._windows[segment.direction], segment.window)
         start = mine.offset_of(segment.seq)

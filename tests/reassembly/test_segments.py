@@ -24,7 +24,9 @@ RELATIONS = {
 
 
 def content(segments):
-    return {piece.start + at: piece.payload[at : at + 1] for piece in segments.pieces for at in range(len(piece.payload))}
+    return {
+        piece.start + at: piece.payload[at : at + 1] for piece in segments.pieces for at in range(len(piece.payload))
+    }
 
 
 @pytest.mark.parametrize("relation", RELATIONS)
