@@ -111,7 +111,7 @@ def plug_ins(folder):
 
 @pytest.mark.parametrize("protocol", plug_ins("reassembly/protocols"))
 def test_protocols_are_whole(protocol):
-    assert tested(protocol, "reassembly"), f"{protocol} has no test file"
+    assert own_tests(protocol, "reassembly"), f"{protocol} has no test file"
     text = (ROOT / f"reassembly/protocols/{protocol}.py").read_text()
     if "class Parser" not in text:
         return
@@ -122,7 +122,7 @@ def test_protocols_are_whole(protocol):
     assert cases, f"no case is about {protocol}: name it in a README.md under tests/cases/"
 
 
-def tested(module, folder):
+def own_tests(module, folder):
     return list((ROOT / "tests" / folder).rglob(f"test_{module}.py"))
 
 
@@ -133,7 +133,7 @@ def mentioned(case):
 
 @pytest.mark.parametrize("engine", plug_ins("engines"))
 def test_engines_are_whole(engine):
-    assert tested(engine, "engines"), f"{engine} has no test file"
+    assert own_tests(engine, "engines"), f"{engine} has no test file"
     assert re.search(rf"^\| `{engine}`", README, re.M), f"README's table of engines has no row `{engine}`"
 
 

@@ -1,0 +1,78 @@
+"""Each folder of tests/cases: its capture through the whole walk, its documents against expected.json.
+
+`pytest tests/test_cases.py --accept` writes expected.json as it is now. Review the diff before it is committed.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+from capture import make
+
+from manager.cli import app
+
+CASES = Path(__file__).parent / "cases"
+NAMES = sorted(path.parent.name for path in CASES.glob("*/make.py"))
+
+# What differs from run to run, or says nothing about the case.
+VOLATILE = {
+    "": ("ecs", "host", "observer", "data_stream", "log", "related"),
+    "event": ("created", "module", "kind", "category", "type", "duration", "ingested"),
+    "tapscan": ("latency",),
+    "verdict": ("seconds", "queued", "host", "engine_version", "database_version"),
+}
+UNCHECKED = {"tapscan.sensor"}  # rates and memory
+
+
+def scanned(case, folder, capfd):
+    """The exit code and the documents of a case."""
+    capture = folder / f"{case}.pcap"
+    make(CASES / case, capture)
+    code = app(["scan", "--json", "--config", str(CASES / "tapscan.toml"), str(capture)], standalone_mode=False)
+    out, err = capfd.readouterr()
+    return {"exit": code, "trouble": err.splitlines(), "documents": kept(map(json.loads, out.splitlines()))}
+
+
+def kept(documents):
+    """The stable part of the documents, in an order of their own: engines answer when they are ready."""
+    documents = [stable(document) for document in documents if document["event"]["dataset"] not in UNCHECKED]
+    return sorted(documents, key=lambda one: (one["event"]["dataset"], one["@timestamp"], one["event"]["id"]))
+
+
+def stable(document):
+    document = without(document, "")
+    document["event"] = without(document["event"], "event")
+    tapscan = document["tapscan"] = without(document["tapscan"], "tapscan")
+    for holder in (tapscan, tapscan.get("alarm", {})):
+        if "verdicts" in holder:
+            holder["verdicts"] = [without(verdict, "verdict") for verdict in holder["verdicts"]]
+    return document
+
+
+def without(mapping, place):
+    return {key: value for key, value in mapping.items() if key not in VOLATILE[place]}
+
+
+@pytest.mark.parametrize("case", NAMES)
+def test_case(case, tmp_path, capfd, request):
+    found = scanned(case, tmp_path, capfd)
+    expected = CASES / case / "expected.json"
+    if request.config.getoption("--accept"):
+        expected.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+    assert expected.exists(), f"{expected} is missing: run with --accept, and review what it wrote"
+    assert found == json.loads(expected.read_text())
+
+
+@pytest.mark.parametrize("case", NAMES)
+def test_case_says_what_it_is_for(case):
+    readme = (CASES / case / "README.md").read_text()
+    for word in ("Why:", "Origin:"):
+        assert word in readme, f"{case}/README.md has no paragraph that begins with {word}"
+
+
+def test_captures_are_the_same_each_time(tmp_path):
+    for name in NAMES:
+        first, second = tmp_path / "first.pcap", tmp_path / "second.pcap"
+        make(CASES / name, first)
+        make(CASES / name, second)
+        assert first.read_bytes() == second.read_bytes(), name
