@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -10,17 +11,18 @@ from typing import Annotated
 
 import typer
 
+from manager import VERSION
 from manager.options import Options, Stop
+from manager.plain_values import take_plainly
 
 app = typer.Typer(
     name="tapscan",
     add_completion=False,
-    no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-config_app = typer.Typer(help="Writes, checks and shows the settings.", no_args_is_help=True, rich_markup_mode=None)
+config_app = typer.Typer(help="Writes, checks and shows the settings.", rich_markup_mode=None)
 app.add_typer(config_app, name="config")
 
 Captures = Annotated[
@@ -95,13 +97,13 @@ def engines(config: Config = None, json: Json = False, rules: Rules = None) -> N
 
 @config_app.command("init")
 def config_init(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to.")] = Path("tapscan.toml"),
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Where to.")] = "tapscan.toml",
     force: Annotated[bool, typer.Option("--force", help="Overwrite.")] = False,
 ) -> None:
     """Writes the default settings with a comment on each."""
     from manager.settings_text import write_default
 
-    raise typer.Exit(write_default(file, force))
+    raise typer.Exit(write_default(Path(file), force))
 
 
 @config_app.command("check")
@@ -125,9 +127,7 @@ def config_show(config: Config = None, json: Json = False) -> None:
 
 def _version(asked: bool) -> None:
     if asked:
-        from manager.observer import version
-
-        typer.echo(f"tapscan {version()}")
+        typer.echo(f"tapscan {VERSION}")
         raise typer.Exit
 
 
@@ -144,10 +144,15 @@ def main() -> None:
     """The entry point. Trouble is one line on standard error and exit code 2, never a traceback."""
     # OpenBLAS would start a thread a core; nothing here multiplies matrices, and workers fork
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    gc.set_threshold(
+        100_000, 20, 100
+    )  # what the walk makes is freed by reference counts; looking for rings is lost time
     try:
-        sys.exit(app(standalone_mode=False))
+        command = typer.main.get_command(app)
+        take_plainly(command)
+        sys.exit(command(sys.argv[1:] or ["--help"], standalone_mode=False))
     except typer.TyperException as error:  # bad usage
-        _complain(getattr(error, "format_message", error.__str__)() + " Try: tapscan --help")
+        _complain(getattr(error, "format_message", error.__str__)() + " (tapscan --help)")
         sys.exit(2)
     except Stop as stop:
         _complain(str(stop))

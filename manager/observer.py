@@ -9,20 +9,8 @@ from functools import cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 
+from manager import VERSION
 from reassembly.events import Flow
-
-
-@cache
-def version() -> str:
-    """The version of the installed distribution."""
-    # importlib.metadata costs 20 ms to import, so only what prints a version pays it
-    from importlib.metadata import PackageNotFoundError
-    from importlib.metadata import version as installed
-
-    try:
-        return installed("tapscan")
-    except PackageNotFoundError:
-        return "0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +28,7 @@ class Observer:
             "vendor": "tapscan",
             "product": "tapscan",
             "type": "sensor",
-            "version": version(),
+            "version": VERSION,
             "hostname": self.hostname,
             "name": self.name or self.hostname,
         }
