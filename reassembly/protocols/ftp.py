@@ -108,10 +108,10 @@ class Parser:
         """Data connections that were announced."""
         if self._over:
             return []
+        self._learn_sides(event)
         if isinstance(event, Gap):
             self._miss(event)
         else:
-            self._learn_sides(event)
             self._read(event)
         out, self._out = self._out, []
         return out
@@ -120,11 +120,11 @@ class Parser:
         """Nothing is left open: transfers are other flows."""
         return []
 
-    def _learn_sides(self, data: Data) -> None:
+    def _learn_sides(self, event: Data | Gap) -> None:
         """Picked up midstream, the server may have come first: it speaks in digits, the client in letters."""
-        if not self._known and data.payload:
+        if not self._known:
             self._known = True
-            if data.payload[:1].isdigit() == (data.direction == ORIG):
+            if isinstance(event, Data) and event.payload[:1].isdigit() == (event.direction == ORIG):
                 self._client = 1 - self._client
 
     def _miss(self, gap: Gap) -> None:

@@ -142,8 +142,7 @@ class Parser:
         """E-mails that are complete now."""
         if self._mode is Mode.OVER:
             return []
-        if isinstance(event, Data):
-            self._learn_sides(event)
+        self._learn_sides(event)
         if event.direction == self._client:
             self._inbox.append(event)
             self._waiting += PIECE + (len(event.payload) if isinstance(event, Data) else 0)
@@ -167,11 +166,11 @@ class Parser:
         out, self._out = self._out, []
         return out
 
-    def _learn_sides(self, data: Data) -> None:
+    def _learn_sides(self, event: Data | Gap) -> None:
         """Picked up midstream, the server may have come first: it speaks in digits, the client in letters."""
-        if not self._known and data.payload:
+        if not self._known:
             self._known = True
-            if data.payload[:1].isdigit() == (data.direction == ORIG):
+            if isinstance(event, Data) and event.payload[:1].isdigit() == (event.direction == ORIG):
                 self._client = 1 - self._client
 
     # The client's bytes.

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -92,7 +94,7 @@ def test_what_was_stuffed_comes_out_as_it_was(lines, cuts):
     text = b"".join(line + b"\r\n" for line in lines)
     wire = stuffed(text) + b".\r\n" + b"QUIT"
     edges = sorted({0, len(wire), *(cut % (len(wire) + 1) for cut in cuts)})
-    pieces = [wire[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    pieces = [wire[a:b] for a, b in pairwise(edges)]
     assert read(pieces)[:3] == (text, Found.END, b"QUIT")
 
 

@@ -13,9 +13,8 @@ SECOND = 1_000_000_000
 def flow(orig=("10.0.0.1", 40000), resp=("10.0.0.2", 25), *, midstream=False, transport="tcp"):
     """A flow between two IPv4 ends."""
     (orig_ip, orig_port), (resp_ip, resp_port) = orig, resp
-    return Flow(
-        "flow", packed(orig_ip), orig_port, packed(resp_ip), resp_port, transport, (), b"", b"", SECOND, "test", midstream
-    )  # fmt: skip
+    ends = packed(orig_ip), orig_port, packed(resp_ip), resp_port
+    return Flow("flow", *ends, transport, (), b"", b"", SECOND, "test", midstream)
 
 
 def packed(address):
