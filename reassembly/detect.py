@@ -7,10 +7,10 @@ says yes. It is also the edge where our own faults stop: an exception of a parse
 from __future__ import annotations
 
 import logging
-from collections import Counter, deque
+from collections import Counter
 
 from reassembly.builder import Origin
-from reassembly.events import ORIG, RESP, Close, Data, Expect, Fact, Gap, Note, Switch
+from reassembly.events import ORIG, RESP, Close, Data, Expect, Fact, FlowEnd, Gap, Note, Switch
 from reassembly.objects import Object
 from reassembly.protocols import PROTOCOLS, Answer, Emitted, Parser, Speaker
 from reassembly.protocols import ftp_data as _ftp_data
@@ -22,16 +22,30 @@ EXPECTED: dict[str, type[_ftp_data.Parser]] = {_ftp_data.NAME: _ftp_data.Parser}
 
 
 class Conversation:
-    """What is said in one flow, and who understands it. `emitted` is where objects and expectations go."""
+    """What is said in one flow, and who understands it. Objects and announcements go into the lists given."""
 
     __slots__ = (
-        "_counters", "_heads", "_held", "_held_bytes", "_parser", "_retry", "emitted", "facts", "objects", "origin",
-        "service", "undecided",
+        "_announced",
+        "_counters",
+        "_heads",
+        "_held",
+        "_held_bytes",
+        "_parser",
+        "_products",
+        "_retry",
+        "facts",
+        "objects",
+        "origin",
+        "service",
+        "undecided",
     )  # fmt: skip
 
-    def __init__(self, origin: Origin, emitted: deque[Object | Expect], counters: Counter[str]) -> None:
+    def __init__(
+        self, origin: Origin, products: list[Object | FlowEnd], announced: list[Expect], counters: Counter[str]
+    ) -> None:
         self.origin = origin
-        self.emitted = emitted
+        self._products = products
+        self._announced = announced
         self.service = "unknown"
         self.facts: dict[str, Fact] = {}
         self.objects = 0
@@ -177,9 +191,9 @@ class Conversation:
         for one in emitted:
             if type(one) is Object:
                 self.objects += 1
-                self.emitted.append(one)
+                self._products.append(one)
             elif type(one) is Expect:
-                self.emitted.append(one)
+                self._announced.append(one)
             elif type(one) is Note:
                 self.facts.update(one.facts)
             elif type(one) is Switch:

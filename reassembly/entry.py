@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections import deque
-
 from reassembly.builder import Memory, Origin
 from reassembly.detect import Conversation
 from reassembly.events import ORIG, RESP, Close, CloseHow, Data, Expect, Flow, FlowEnd, Gap
@@ -12,45 +9,14 @@ from reassembly.grouping import Chains
 from reassembly.objects import Object
 from reassembly.segments import OverlapPolicies
 from reassembly.tcp import Connection
-from sensor.packets import TCP, PacketBatch, macs, packed_address
-
-PRIVILEGED = 1024  # where a flow is picked up in the middle, the end with such a port is taken for the responder
-
-
-def flow_of(batch: PacketBatch, row: int, swapped: bool, midstream: bool) -> Flow:
-    """The identity of the flow that a packet begins; `swapped`: the packet comes from the responder."""
-    source = packed_address(int(batch.src_hi[row]), int(batch.src_lo[row])), int(batch.sport[row])
-    target = packed_address(int(batch.dst_hi[row]), int(batch.dst_lo[row])), int(batch.dport[row])
-    source_mac, target_mac = macs(batch, row)
-    if swapped:
-        source, target, source_mac, target_mac = target, source, target_mac, source_mac
-    tags, time, protocol = int(batch.vlan[row]), int(batch.time[row]), int(batch.protocol[row])
-    seed = b"%b%d %b%d %d %d %d" % (*source, *target, tags, time, protocol)
-    return Flow(
-        hashlib.blake2b(seed, digest_size=10, usedforsecurity=False).hexdigest(),
-        *source,
-        *target,
-        "tcp" if protocol == TCP else "udp",
-        (tags & 0xFFF, tags >> 12) if tags > 0xFFF else (tags,) if tags else (),
-        source_mac,
-        target_mac,
-        time,
-        batch.capture,
-        midstream,
-    )
-
-
-def from_responder(batch: PacketBatch, row: int) -> bool:
-    """Whether a packet that begins a flow in the middle comes from its responder, by the ports."""
-    return int(batch.sport[row]) < PRIVILEGED <= int(batch.dport[row])
 
 
 class Entry:
     """`orig_side` is the side (of `reassembly.grouping`) on which the originator is."""
 
     __slots__ = (
-        "_emitted", "_how", "_memory", "connection", "conversation", "ended", "expected", "flow", "key", "last", "octets",
-        "orig_side", "packets",
+        "_emitted", "_how", "_memory", "connection", "conversation", "ended", "expected", "flow", "key", "last",
+        "octets", "orig_side", "packets",
     )  # fmt: skip
 
     def __init__(
@@ -60,7 +26,8 @@ class Entry:
         orig_side: int,
         memory: Memory,
         policies: OverlapPolicies,
-        emitted: deque[Object | Expect],
+        products: list[Object | FlowEnd],
+        announced: list[Expect],
     ) -> None:
         self.key = key
         self.flow = flow
@@ -76,7 +43,7 @@ class Entry:
             both = policies.of(flow.orig_ip), policies.of(flow.resp_ip)
             self.connection = Connection(self.take, memory.limits, both, flow.midstream)
         self._memory = memory
-        self._emitted = emitted
+        self._emitted = products, announced
         self._how: CloseHow | None = None
 
     # -- what the flow table asks
@@ -172,7 +139,9 @@ class Entry:
                     offset = stream.offset_of(ack)
                     if offset > stream.acked:
                         stream.acked = offset
-        self.connection.confirmed |= chains.packets[self.orig_side][number] > 1 or self.connection.streams[RESP].next > 0
+        self.connection.confirmed |= (
+            chains.packets[self.orig_side][number] > 1 or self.connection.streams[RESP].next > 0
+        )
 
     # -- what is said
 
@@ -184,7 +153,10 @@ class Entry:
             origin = Origin(self.flow, self._memory)
             if self.connection is not None:
                 origin.findings = self.connection.findings
-            self.conversation = Conversation(origin, self._emitted, self._memory.counters)
+            self.conversation = Conversation(origin, *self._emitted, self._memory.counters)
+            if self.connection is not None:
+                for stream in self.connection.streams:
+                    stream.take = self.conversation.take
             if self.expected is not None:
                 self.conversation.claim(self.expected)
         self.conversation.take(event)
@@ -217,6 +189,7 @@ class Entry:
             packets, octets = (orig.packets, resp.packets), (orig.delivered, resp.delivered)
             missing = (orig.missing, resp.missing)
             findings = tuple(connection.findings)
+            connection.let_go()
         self.conversation = None
         return FlowEnd(
             self.flow,

@@ -20,6 +20,9 @@ class Expected:
         self._waiting: dict[Place, Entry] = {}
         self.leaders: set[int] = set()  # keys of flows that announce others
 
+    def __bool__(self) -> bool:
+        return bool(self._announced)
+
     def announce(self, expect: Expect) -> Entry | None:
         """Keeps the announcement, or gives the flow that has been waiting for it."""
         place = expect.ip, expect.port

@@ -15,10 +15,11 @@ from typing import TypeAlias
 import numpy as np
 
 from reassembly.builder import Memory
-from reassembly.entry import Entry, flow_of, from_responder
-from reassembly.events import CloseHow, Data, Expect, FlowEnd
+from reassembly.entry import Entry
+from reassembly.events import CloseHow, Data, Expect, Flow, FlowEnd
 from reassembly.expected import Expected
 from reassembly.grouping import Chains, Groups, Ints, Salt, chain, group_rows, shard_rows
+from reassembly.identity import Firsts, flow_of, from_responder
 from reassembly.limits import Limits
 from reassembly.objects import Object
 from reassembly.segment_rows import segments_of
@@ -51,7 +52,8 @@ class FlowTable:
         self._memory = memory
         self._policies = policies or OverlapPolicies()
         self._entries: dict[int, Entry] = {}
-        self._emitted: deque[Object | Expect] = deque()
+        self._products: list[Product] = []
+        self._announced: list[Expect] = []
         self._expected = Expected(limits)
         self._limbo: deque[Entry] = deque()  # over, but what they carried may still be announced
         self._salt = Salt()
@@ -81,32 +83,43 @@ class FlowTable:
             yield from self._udp(batch, datagrams)
         self._now = max(self._now, int(batch.time[rows[-1]]))
         if self._now - self._swept >= SWEEP:
-            yield from self._sweep()
+            self._sweep()
         if len(self._entries) > self._limits.flows or self._held > self._limits.total_out_of_order:
-            yield from self._evict()
+            self._evict()
+        yield from self._ready()
 
     def close(self) -> Iterator[Product]:
         """The end of the capture: every flow still open ends here."""
         for entry in sorted(self._entries.values(), key=lambda entry: not entry.leads):
             if not entry.ended:
-                yield from self._end(entry, "end_of_capture", entry.last)
+                self._end(entry, "end_of_capture", entry.last)
+                yield from self._ready()
         while self._limbo:
-            yield from self._finish(self._limbo.popleft())
+            self._finish(self._limbo.popleft())
+        yield from self._ready()
         self._entries.clear()
+
+    def _ready(self) -> Iterator[Product]:
+        """What has been completed since the last call."""
+        if self._products:
+            products, self._products[:] = self._products[:], []
+            yield from products
 
     # -- TCP
 
     def _tcp(self, batch: PacketBatch, rows: Ints) -> Iterator[Product]:
         groups = group_rows(batch, rows, self._salt, self._track_vlan)
         chains = chain(batch, groups, self._pause)
-        entries, careful, keys, emitted = self._entries, chains.careful, groups.keys, self._emitted
+        firsts = Firsts(batch, groups)
+        entries, careful, keys = self._entries, chains.careful, groups.keys
+        products = self._products
         for number in self._order(groups):
             entry = entries.get(keys[number])
-            if not careful[number] and (passed := self._fast(batch, groups, chains, number, entry)):
-                if emitted or passed.over or passed.key in self._expected.leaders or passed.leads:
-                    yield from self._after(passed)
-            else:
-                yield from self._slow(batch, groups, number, entry)
+            if careful[number] or not self._fast(batch, firsts, chains, number, entry):
+                self._slow(batch, groups, number, entry)
+            if products:
+                yield from products
+                products.clear()
 
     def _order(self, groups: Groups) -> list[int]:
         """Groups by time; those that announce other flows before all others."""
@@ -115,25 +128,22 @@ class FlowTable:
             return groups.order
         return sorted(groups.order, key=lambda number: groups.keys[number] not in leaders)
 
-    def _fast(
-        self, batch: PacketBatch, groups: Groups, chains: Chains, number: int, entry: Entry | None
-    ) -> Entry | None:
-        """Passes the runs of a group on if they follow what the flow has seen; None if they do not."""
+    def _fast(self, batch: PacketBatch, firsts: Firsts, chains: Chains, number: int, entry: Entry | None) -> bool:
+        """Passes the runs of a group on if they follow what the flow has seen; False if they do not."""
         if entry is None:
-            at = groups.starts[number]
-            side = int(groups.side[at])
-            if not chains.opening[number] or not self._opens(chains, number, side):
-                return None
-            entry = self._open(batch, groups, number, at, False)
+            if not chains.opening[number] or not self._opens(chains, number, firsts.sides[number]):
+                return False
+            entry = self._enter(firsts.flow(number), firsts.keys[number], firsts.sides[number])
         elif not entry.follows(chains, number, self._pause):
-            return None
+            return False
         entry.account(chains, number)
         first, last = chains.runs[number], chains.runs[number + 1]
         if first != last:
             self._pass_runs(batch.buffer, chains, entry, first, last)
         entry.acknowledge(chains, number)
         entry.last = chains.lasts[number]
-        return entry
+        self._after(entry)
+        return True
 
     def _opens(self, chains: Chains, number: int, side: int) -> bool:
         """A SYN from `side`, and from the other side nothing or the SYN/ACK that answers it."""
@@ -159,7 +169,7 @@ class FlowTable:
             if chains.run_fin[run]:
                 stream.finished_at(stream.next, times[end - 1])
 
-    def _slow(self, batch: PacketBatch, groups: Groups, number: int, entry: Entry | None) -> Iterator[Product]:
+    def _slow(self, batch: PacketBatch, groups: Groups, number: int, entry: Entry | None) -> None:
         begin, end = groups.starts[number], groups.starts[number + 1]
         sides = groups.side[begin:end].tolist()
         for at, segment in enumerate(segments_of(batch, groups.rows[begin:end])):
@@ -167,23 +177,22 @@ class FlowTable:
                 segment = self._directed(segment, sides[at], entry)
                 if (how := self._begins_anew(entry, segment)) is not None:
                     if not entry.ended:
-                        yield from self._end(entry, how, entry.last)
+                        self._end(entry, how, entry.last)
                     entry = None
             if entry is None:
                 if not segment.flags & SYN and not segment.wire_length:
                     continue
-                entry = self._open(batch, groups, number, begin + at, not segment.flags & SYN)
+                entry = self._open(batch, int(groups.rows[begin + at]), groups.keys[number], sides[at])
                 segment = self._directed(segment, sides[at], entry)
-            yield from self._careful(entry, segment)
+            self._careful(entry, segment)
 
-    def _careful(self, entry: Entry, segment: Segment) -> Iterator[Product]:
+    def _careful(self, entry: Entry, segment: Segment) -> None:
         assert entry.connection is not None
         before = entry.held
         entry.connection.segment(segment)
         self._held += entry.held - before
         entry.last = segment.time
-        if self._emitted or entry.over or entry.leads:
-            yield from self._after(entry)
+        self._after(entry)
 
     def _directed(self, segment: Segment, side: int, entry: Entry) -> Segment:
         direction = side ^ entry.orig_side
@@ -196,19 +205,15 @@ class FlowTable:
             return "timeout"
         return "reset" if entry.connection.opens_anew(segment) else None
 
-    def _open(self, batch: PacketBatch, groups: Groups, number: int, at: int, midstream: bool) -> Entry:
-        row = int(groups.rows[at])
+    def _open(self, batch: PacketBatch, row: int, key: int, side: int) -> Entry:
         flags = int(batch.flags[row])
         swapped = flags & (SYN | ACK) == SYN | ACK if flags & SYN else from_responder(batch, row)
-        side = int(groups.side[at]) ^ swapped
-        return self._enter(batch, row, groups.keys[number], side, bool(swapped), midstream)
+        return self._enter(flow_of(batch, row, swapped, not flags & SYN), key, side ^ swapped)
 
-    def _enter(self, batch: PacketBatch, row: int, key: int, side: int, swapped: bool, midstream: bool) -> Entry:
-        flow = flow_of(batch, row, swapped, midstream)
-        entry = Entry(key, flow, side, self._memory, self._policies, self._emitted)
+    def _enter(self, flow: Flow, key: int, orig_side: int) -> Entry:
+        entry = Entry(key, flow, orig_side, self._memory, self._policies, self._products, self._announced)
         self._entries[key] = entry
-        expect = self._expected.take(flow)
-        if expect is not None:
+        if self._expected and (expect := self._expected.take(flow)) is not None:
             entry.expect(expect)
         return entry
 
@@ -219,18 +224,16 @@ class FlowTable:
         for number in groups.order:
             begin, end = groups.starts[number], groups.starts[number + 1]
             entry = self._entries.get(groups.keys[number])
-            for at in range(begin, end):
-                row = int(groups.rows[at])
+            for row, side in zip(groups.rows[begin:end].tolist(), groups.side[begin:end].tolist(), strict=True):
                 time = int(batch.time[row])
                 if entry is not None and (entry.ended or time - entry.last > entry.timeout * SECOND):
-                    yield from self._end(entry, "timeout", entry.last)
+                    if not entry.ended:
+                        self._end(entry, "timeout", entry.last)
                     entry = None
                 if entry is None:
-                    side = int(groups.side[at])
-                    entry = self._enter(batch, row, groups.keys[number], side, False, False)
-                self._datagram(batch, row, int(groups.side[at]) ^ entry.orig_side, entry)
-            if self._emitted:
-                yield from self._after(entry) if entry else ()
+                    entry = self._enter(flow_of(batch, row, False, False), groups.keys[number], side)
+                self._datagram(batch, row, side ^ entry.orig_side, entry)
+            yield from self._ready()
 
     def _datagram(self, batch: PacketBatch, row: int, direction: int, entry: Entry) -> None:
         start, length, time = int(batch.payload[row]), int(batch.length[row]), int(batch.time[row])
@@ -242,46 +245,39 @@ class FlowTable:
 
     # -- ends
 
-    def _after(self, entry: Entry) -> Iterator[Product]:
-        """Hands on what the entry's parser gave; ends the entry when both directions have ended."""
-        yield from self._hand_on()
-        if entry.leads:
-            self._expected.leaders.add(entry.key)
+    def _after(self, entry: Entry) -> None:
+        """Follows up what the entry's parser announced; ends the entry when both directions have ended."""
+        if self._announced:
+            self._announce(entry)
         if entry.over and not entry.ended:
-            yield from self._end(entry, entry.how, entry.last)
+            self._end(entry, entry.how, entry.last)
 
-    def _hand_on(self) -> Iterator[Product]:
-        emitted = self._emitted
-        while emitted:
-            one = emitted.popleft()
-            if type(one) is Object:
-                yield one
-            elif type(one) is Expect:
-                self._announce(one)
-
-    def _announce(self, expect: Expect) -> None:
+    def _announce(self, leader: Entry) -> None:
         """The announced flow may have begun, even ended, before its announcement was read."""
-        entry = self._expected.announce(expect)
-        if entry is not None:
-            entry.expect(expect)
+        if not leader.ended:
+            self._expected.leaders.add(leader.key)
+        announced, self._announced[:] = self._announced[:], []
+        for expect in announced:
+            entry = self._expected.announce(expect)
+            if entry is not None:
+                entry.expect(expect)
 
-    def _end(self, entry: Entry, how: CloseHow, time: int) -> Iterator[Product]:
-        before = entry.held
+    def _end(self, entry: Entry, how: CloseHow, time: int) -> None:
+        self._held -= entry.held
         entry.close(how, time)
-        self._held += entry.held - before
-        yield from self._hand_on()
+        if self._announced:
+            self._announce(entry)
         if entry.claimable:
             self._expected.wait(entry)
             self._limbo.append(entry)
         else:
-            yield from self._finish(entry)
+            self._finish(entry)
 
-    def _finish(self, entry: Entry) -> Iterator[Product]:
-        yield from self._hand_on()
+    def _finish(self, entry: Entry) -> None:
         self._expected.forget(entry)
-        yield entry.summary()
+        self._products.append(entry.summary())
 
-    def _sweep(self) -> Iterator[Product]:
+    def _sweep(self) -> None:
         """Ends flows that have been silent too long, and forgets those that ended some time ago."""
         now, self._swept = self._now, self._now
         forgotten = now - int(self._limits.timeout_closed * SECOND)
@@ -295,11 +291,11 @@ class FlowTable:
         for entry in gone:
             del self._entries[entry.key]
             if not entry.ended:
-                yield from self._end(entry, "timeout", entry.last)
+                self._end(entry, "timeout", entry.last)
         while self._limbo and self._limbo[0].last < forgotten:
-            yield from self._finish(self._limbo.popleft())
+            self._finish(self._limbo.popleft())
 
-    def _evict(self) -> Iterator[Product]:
+    def _evict(self) -> None:
         """Over a limit, flows never established and those with the most bytes behind holes go first.
 
         Dharmapurikar and Paxson (USENIX Security 2005): neither the oldest nor a random flow may pay for a flood.
@@ -309,4 +305,4 @@ class FlowTable:
             del self._entries[entry.key]
             if not entry.ended:
                 self.counters["flows" if len(order) > self._limits.flows else "total_out_of_order"] += 1
-                yield from self._end(entry, "eviction", entry.last)
+                self._end(entry, "eviction", entry.last)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reassembly.events import ORIG, RESP, CloseHow
+from reassembly.events import ORIG, RESP, Close, CloseHow, Data, Gap
 from reassembly.limits import Limits
 from reassembly.segments import OverlapPolicy
 from reassembly.stream import Stream, Take
@@ -18,6 +18,10 @@ from sensor.packets import ACK, FIN, RST, SYN, URG
 _FORWARD = 1 << 20  # an ACK this far beyond all bytes seen acknowledges nothing that was sent
 _WINDOW = 16 << 20  # larger receive windows than this are not in use; Linux allows 6 MiB by default (tcp_rmem)
 _DOUBTS = 8  # so many implausible segments in a row mean that the sensor missed something, not that they are forged
+
+
+def _deaf(event: Data | Gap | Close) -> None:
+    """Takes what nobody listens to any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,8 @@ class Connection:
 
     __slots__ = (
         "_bad_checksums", "_doubts", "_good_checksums", "_isns", "_limits", "_reopened", "_signed", "_syn_data",
-        "_timestamps", "_windows", "confirmed", "established", "findings", "how", "last_time", "midstream", "reset", "streams",
+        "_timestamps", "_windows", "confirmed", "established", "findings", "how", "last_time", "midstream", "reset",
+        "streams",
     )  # fmt: skip
 
     def __init__(
@@ -112,6 +117,12 @@ class Connection:
         self.how = self.how or how
         for stream in self.streams:
             stream.close(how, time)
+
+    def let_go(self) -> None:
+        """The flow is over and told: only what recognises late segments stays."""
+        for stream in self.streams:
+            stream.take = _deaf
+            stream.tail = b""
 
     # -- handshake
 
