@@ -55,5 +55,5 @@ class Limits:
     reread_bytes: int = 1 << 20  # kept of one HTTP message whose framing is in doubt, to read it the other ways
     unpack_depth: int = 8
     unpack_members: int = 10_000  # of one container
-    unpack_total: int = 100_000  # out of one outermost container, all levels together: some seconds
+    unpack_total: int = 50_000  # out of one outermost container, all levels together: some seconds
     unpack_bytes: int = 1 << 30  # out of one outermost container, all levels together

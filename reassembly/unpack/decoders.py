@@ -99,15 +99,17 @@ def _up_to_the_damage(source: memoryview, made: int) -> Iterator[bytes]:
             yield piece[made:]
             made = max(0, made - len(piece))
     if not made:
-        yield from _byte_by_byte(decoder, left)
+        yield _byte_by_byte(decoder, left)
 
 
-def _byte_by_byte(decoder: zlib._Decompress, left: bytes) -> Iterator[bytes]:
+def _byte_by_byte(decoder: zlib._Decompress, left: bytes) -> bytes:
+    pieces = []
     for at in range(len(left)):
         try:
-            yield decoder.decompress(left[at : at + 1])
+            pieces.append(decoder.decompress(left[at : at + 1]))
         except zlib.error:
-            return
+            break
+    return b"".join(pieces)
 
 
 def _streamed(new: Callable[[], _Decompressor], several: bool = True, step: int = STEP) -> Decode:

@@ -101,16 +101,17 @@ def _entries(walk: _Walk) -> Iterator[tuple[Header | None, Header | None, list[s
 
 
 def _unlisted(walk: _Walk, start: int) -> Iterator[Header]:
-    """Local headers outside of what was taken so far."""
+    """Local headers outside of what was taken so far; after too many marks without a header it is something else."""
+    false = 0
     for low, high in _untaken(walk.taken, start, len(walk.whole)):
         at = walk.whole.find(LOCAL, low, high)
-        while at >= 0:
+        while at >= 0 and false <= walk.container.memory.limits.unpack_members:
             local = local_header(walk.whole, at)
             if local and local.name and local.method in METHODS:
                 yield local
                 at = max(at + 4, _end_of(walk.taken, at))
             else:
-                at += 4
+                false, at = false + 1, at + 4
             at = walk.whole.find(LOCAL, at, high)
 
 
@@ -182,8 +183,11 @@ def _ways(walk: _Walk, header: Header, local: Header) -> list[_Way]:
 
 def _streamed_end(whole: Buffer, start: int) -> int:
     """Where data of unknown size ends: at the next mark of a descriptor, an entry or the directory."""
-    marks = (whole.find(mark, start) for mark in (DESCRIPTOR, LOCAL, CENTRAL))
-    return min((at for at in marks if at >= 0), default=len(whole))
+    end = len(whole)
+    for mark in (LOCAL, DESCRIPTOR, CENTRAL):  # each looks only as far as the one before found something
+        at = whole.find(mark, start, end)
+        end = at if at >= 0 else end
+    return end
 
 
 def _read(walk: _Walk, way: _Way, name: str, findings: list[str]) -> tuple[Object, int]:

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import time
 import zipfile
 import zlib
 
@@ -349,3 +350,23 @@ def test_any_change_of_an_honest_archive(data):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     found = unpacked(bytes(content), unpack_bytes=50_000)
     assert sum(member.size for member in found) <= 50_000
+
+
+HEADER = local(b"a", b"", flags=8, method=8, claimed=0)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"PK\3\4" * 200_000,
+        local(b"a", b"", flags=8, claimed=0) * 20_000,
+        (HEADER + b"\7") * 20_000,
+        (HEADER + b"\0" + struct.pack("<HH", len(HEADER), 0xFFFF ^ len(HEADER))) * 3000,
+    ],
+    ids=["marks", "stored headers", "damaged data", "headers quoted by headers"],
+)
+def test_what_is_made_to_take_long_does_not(content):
+    target, memory = container(content)
+    began = time.process_time()
+    assert sum(member.size for member in members(target, memory)) <= len(content) * 3000
+    assert time.process_time() - began < 10
