@@ -44,7 +44,7 @@ $(BIN)/python:
 	@echo "-- virtual environment in $(VENV)"
 	@command -v $(PYTHON) >/dev/null || deploy/debian-packages python3 python3-venv
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; PYTHON=... names it" >&2; exit 1; }
-	@$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || { deploy/debian-packages python3-venv && $(PYTHON) -m venv --clear $(VENV); }
+	@$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || { deploy/debian-packages python3-venv && $(PYTHON) -m venv --clear $(VENV); } || { rm -rf $(VENV); exit 1; }
 
 $(VENV)/installed: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "-- Python packages"
