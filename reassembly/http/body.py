@@ -1,0 +1,107 @@
+"""One message body on its way to an object: decoded, named, and taken apart where it is multipart.
+
+Between `reassembly.protocols.http1`, which finds where bodies begin and end, and `reassembly.builder`.
+"""
+
+from __future__ import annotations
+
+from reassembly.builder import Builder, Origin
+from reassembly.codings import Decoder
+from reassembly.events import Fact
+from reassembly.http.facts import declared_type, disposition_name, kind_of, request_facts, response_facts, url_name
+from reassembly.http.head import Head, Request, codings
+from reassembly.objects import Object
+
+NAME = "http"
+
+
+def open_object(origin: Origin, head: Head, direction: int, began: int) -> Builder:
+    """The object of a body: its name, kind, type and facts by the head."""
+    fields = head.fields
+    declared = declared_type(fields)
+    disposition = fields.get(b"content-disposition")
+    name = disposition_name(disposition) if disposition is not None else None
+    request: Request | None
+    facts: dict[str, Fact]
+    if isinstance(head, Request):
+        request, facts, kind = head, dict(request_facts(head)), kind_of(False, declared, name)
+    else:
+        request, facts, kind = head.request, response_facts(head), kind_of(True, declared, name)
+    if name is None and request is not None:
+        name = url_name(request)
+    builder = origin.open(direction, kind, NAME, began, name=name, declared_type=declared)
+    builder.facts = facts
+    if head.findings:
+        builder.findings += head.findings
+    return builder
+
+
+class Body:
+    """The bytes of one body, without framing, in order. Its object is opened with the first of them."""
+
+    __slots__ = ("_builder", "_decoder", "_direction", "_head", "_lost", "_origin", "findings")
+
+    def __init__(self, origin: Origin, head: Head, direction: int) -> None:
+        self._origin = origin
+        self._head = head
+        self._direction = direction
+        self._builder: Builder | None = None
+        names = codings(head.fields)
+        self._decoder = Decoder(names, origin.limits) if names else None
+        self._lost = False  # the rest of a coded body can't be decoded
+        self.findings: list[str] = []
+
+    def write(self, data: bytes, began: int) -> None:
+        """The next bytes as they were sent, which came at `began`."""
+        builder = self._builder
+        if builder is None:
+            builder = self._open(began)
+        if self._decoder is None:
+            builder.write(data)
+        elif not self._lost:
+            for piece in self._decoder.feed(data):
+                builder.write(piece)
+
+    def _open(self, began: int) -> Builder:
+        self._builder = open_object(self._origin, self._head, self._direction, began)
+        return self._builder
+
+    def gap(self, length: int, time: int) -> None:
+        """Bytes that are missing. Decoding ends there: what follows depends on them."""
+        builder = self._builder or self._open(time)
+        if self._decoder is None:
+            builder.gap(length)
+        elif not self._lost:
+            self._lost = True
+            for piece in self._decoder.finish():
+                builder.write(piece)
+            builder.gap(length)
+
+    def drop(self) -> None:
+        """There is no object after all: the bytes are read in another way."""
+        if self._builder is not None:
+            self._builder.drop()
+            self._builder = None
+
+    def finish(self, time: int, cut: str | None) -> list[Object]:
+        """The body is over: its object, if it had a byte."""
+        builder = self._builder
+        if builder is None:
+            return []
+        if self._decoder is not None:
+            self._decoded(builder, self._decoder)
+        for finding in self.findings:
+            builder.find(finding)
+        return [builder.finish(time, cut)]
+
+    def _decoded(self, builder: Builder, decoder: Decoder) -> None:
+        if not self._lost:
+            for piece in decoder.finish():
+                builder.write(piece)
+        for finding in decoder.findings:
+            builder.find(f"http.{finding}")
+        builder.codings = decoder.applied
+        if decoder.limit:
+            builder.limit(decoder.limit)
+        elif "truncated" in decoder.findings and builder.cut is None:
+            builder.cut = "truncated"

@@ -1,0 +1,156 @@
+"""Heads of well-formed HTTP/1 messages: the start line and the fields, in one pass. RFC 9112, sections 2 to 5.
+
+What is not strictly right gives None here and is read with more patience in `reassembly.http.broken`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, TypeAlias
+
+Fields: TypeAlias = dict[bytes, bytes]  # by lower-case name
+Framing: TypeAlias = Literal["none", "length", "chunked", "close", "doubtful"]
+
+# A field whose line is right: token, colon, a value without control characters that end lines for somebody.
+_FIELD = re.compile(rb"\r\n([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\r\n\0]*)")
+_STATUS = re.compile(rb"HTTP/1\.([01]) ([1-5]\d\d)(?: [^\r\n\0]*)?\Z")
+_METHOD = re.compile(rb"[A-Z][A-Z_\-]{1,31}\Z")
+REQUEST_LINE = re.compile(rb"[A-Z][A-Z_\-]{1,31} [^\s]+ HTTP/1\.[01]\r?\n")
+_LISTS = frozenset((b"transfer-encoding", b"content-encoding"))
+_DIGITS = frozenset(range(0x30, 0x3A))
+
+HTTP_1_0, HTTP_1_1 = "1.0", "1.1"
+
+
+class Request:
+    """A request's head. `fields` of a repeated name hold its first value, of a list all of them."""
+
+    __slots__ = ("facts", "fields", "findings", "method", "target", "version")
+
+    def __init__(self, method: bytes, target: bytes, version: str, fields: Fields, findings: list[str]) -> None:
+        self.method = method
+        self.target = target
+        self.version = version
+        self.fields = fields
+        self.findings = findings
+        self.facts: dict[str, str | int | float | bool | list[str]] | None = None  # once they were asked for
+
+
+class Response:
+    """A response's head, and the request that it answers, if that was seen."""
+
+    __slots__ = ("fields", "findings", "request", "status", "version")
+
+    def __init__(
+        self, status: int, version: str, fields: Fields, findings: list[str], request: Request | None = None
+    ) -> None:
+        self.status = status
+        self.version = version
+        self.fields = fields
+        self.findings = findings
+        self.request = request
+
+
+Head: TypeAlias = Request | Response
+
+
+def fields_of(head: bytes) -> tuple[Fields, list[str]] | None:
+    """The fields of a head without its last line break, and findings; None unless every line of it is right."""
+    pairs = _FIELD.findall(head)
+    count = len(pairs)
+    if head.count(b"\n") != count or head.count(b"\r") != count or b"\0" in head:
+        return None
+    fields: Fields = {}
+    findings: list[str] = []
+    for name, value in pairs:
+        name = name.lower()
+        if name in fields:
+            _repeated(fields, name, value, findings)
+        else:
+            fields[name] = value
+    return fields, findings
+
+
+def _repeated(fields: Fields, name: bytes, value: bytes, findings: list[str]) -> None:
+    if name in _LISTS:
+        # RFC 9110, section 5.3: "combining the values in order into a comma-separated list"
+        fields[name] += b"," + value
+    elif name == b"content-length":
+        findings.append("http.duplicate_content_length")
+        if fields[name].strip() != value.strip():
+            fields[name] += b"," + value
+
+
+def parse_response(head: bytes) -> Response | None:
+    """A response's head, without the empty line; None unless it is strictly right."""
+    end = head.find(b"\r\n")
+    match = _STATUS.match(head if end < 0 else head[:end])
+    if match is None or (parsed := fields_of(head)) is None:
+        return None
+    return Response(int(match[2]), HTTP_1_1 if match[1] == b"1" else HTTP_1_0, *parsed)
+
+
+def parse_request(head: bytes) -> Request | None:
+    """A request's head, without the empty line; None unless it is strictly right."""
+    end = head.find(b"\r\n")
+    parts = (head if end < 0 else head[:end]).split(b" ")
+    if len(parts) != 3 or not parts[1]:
+        return None
+    version = _VERSIONS.get(parts[2])
+    if version is None or _METHOD.match(parts[0]) is None or (parsed := fields_of(head)) is None:
+        return None
+    return Request(parts[0], parts[1], version, *parsed)
+
+
+_VERSIONS = {b"HTTP/1.1": HTTP_1_1, b"HTTP/1.0": HTTP_1_0}
+
+
+def framing(fields: Fields, version: str, default: Framing) -> tuple[Framing, int]:
+    """How the body ends by RFC 9112, section 6.3, and its length. `default`: what holds when no field says anything.
+
+    `doubtful` where real recipients differ: both fields, an odd value, chunked in HTTP/1.0.
+    """
+    coding = fields.get(b"transfer-encoding")
+    length = fields.get(b"content-length")
+    if coding is not None:
+        if length is not None or version != HTTP_1_1:
+            return "doubtful", 0
+        return ("chunked", 0) if chunked_last(coding) else ("doubtful", 0)
+    if length is None:
+        return default, 0
+    length = length.strip(b" \t")
+    if not length or not _DIGITS.issuperset(length) or len(length) > 18:
+        return "doubtful", 0
+    size = int(length)
+    return ("length", size) if size else ("none", 0)
+
+
+def chunked_last(coding: bytes) -> bool:
+    """Whether a Transfer-Encoding is a clean list of known codings that ends in the only `chunked`."""
+    coding = coding.strip(b" \t").lower()
+    if coding == b"chunked":
+        return True
+    *others, last = (item.strip(b" \t") for item in coding.split(b","))
+    return last == b"chunked" and all(item in _TRANSFER for item in others)
+
+
+_TRANSFER = frozenset((b"gzip", b"x-gzip", b"deflate", b"identity"))
+
+
+def codings(fields: Fields) -> tuple[str, ...]:
+    """Content codings, then transfer codings, in the order in which they were applied; `chunked` is not among them."""
+    content = fields.get(b"content-encoding")
+    transfer = fields.get(b"transfer-encoding")
+    if content is None and (transfer is None or len(transfer) == 7):
+        return ()
+    names = _list(content or b"") + _list(transfer or b"")
+    return tuple(name for name in names if name not in _NO_CODING)
+
+
+def _list(value: bytes) -> list[str]:
+    # Clients look at the name alone: parameters and stray control characters around it go.
+    return [item.partition(b";")[0].strip(_STRAY).lower().decode("latin-1") for item in value.split(b",")]
+
+
+_STRAY = bytes(range(0x21)) + b"\x7f\xa0\"'"
+_NO_CODING = frozenset(("", "identity", "chunked", "none"))
