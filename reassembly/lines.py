@@ -8,9 +8,30 @@ from __future__ import annotations
 import re
 
 from reassembly.builder import Memory
+from reassembly.events import ORIG, Data, Gap
 
 # A reply: three digits, and a hyphen when more lines follow (RFC 5321, section 4.2; RFC 959, section 4.2).
 _REPLY = re.compile(rb"([1-6][0-9]{2})(-|[ \t]|\r?\n?$)")
+
+
+class Sides:
+    """Which side the client is: it speaks in letters and its server in digits.
+
+    The originator, unless a flow that was picked up midstream began with a reply. Bytes behind a gap tell nothing.
+    """
+
+    __slots__ = ("_known", "client")
+
+    def __init__(self) -> None:
+        self.client = ORIG
+        self._known = False
+
+    def learn(self, event: Data | Gap) -> None:
+        """Looks at the first event of the flow."""
+        if not self._known:
+            self._known = True
+            if isinstance(event, Data) and event.payload[:1].isdigit() == (event.direction == ORIG):
+                self.client = 1 - self.client
 
 
 class Lines:

@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import Callable
 
 from reassembly.builder import Origin
-from reassembly.events import ORIG, Close, Data, Expect, Fact, Gap, Note, Switch
-from reassembly.lines import Lines, reply, words
+from reassembly.events import Close, Data, Expect, Fact, Gap, Note, Switch
+from reassembly.lines import Lines, Sides, reply, words
 from reassembly.protocols import Answer, Emitted
 
 NAME = "ftp"
@@ -84,14 +84,13 @@ class Parser:
     """One session: commands, replies, and which data connection belongs to which."""
 
     __slots__ = (
-        "_asked", "_channel", "_client", "_code", "_commands", "_greeted", "_known", "_open", "_origin", "_out",
-        "_over", "_replies", "_rest", "_user",
+        "_asked", "_channel", "_code", "_commands", "_greeted", "_open", "_origin", "_out", "_over", "_replies",
+        "_rest", "_sides", "_user",
     )  # fmt: skip
 
     def __init__(self, origin: Origin) -> None:
         self._origin = origin
-        self._client = ORIG
-        self._known = False  # which side the client is
+        self._sides = Sides()
         self._commands = Lines(origin.memory)
         self._replies = Lines(origin.memory)
         self._code = 0  # of a reply of several lines that is not over
@@ -108,7 +107,7 @@ class Parser:
         """Data connections that were announced."""
         if self._over:
             return []
-        self._learn_sides(event)
+        self._sides.learn(event)
         if isinstance(event, Gap):
             self._miss(event)
         else:
@@ -120,15 +119,8 @@ class Parser:
         """Nothing is left open: transfers are other flows."""
         return []
 
-    def _learn_sides(self, event: Data | Gap) -> None:
-        """Picked up midstream, the server may have come first: it speaks in digits, the client in letters."""
-        if not self._known:
-            self._known = True
-            if isinstance(event, Data) and event.payload[:1].isdigit() == (event.direction == ORIG):
-                self._client = 1 - self._client
-
     def _miss(self, gap: Gap) -> None:
-        if gap.direction == self._client:
+        if gap.direction == self._sides.client:
             self._commands.torn()
             return
         self._replies.torn()
@@ -136,7 +128,7 @@ class Parser:
         self._asked.clear()
 
     def _read(self, data: Data) -> None:
-        lines = self._commands if data.direction == self._client else self._replies
+        lines = self._commands if data.direction == self._sides.client else self._replies
         start = 0
         while start < len(data.payload) and not self._over:
             line, start = lines.take(data.payload, start)
@@ -192,7 +184,7 @@ class Parser:
     def _listen(self, address: bytes, port: int) -> None:
         """The client waits for the server there (active mode)."""
         self._channel = Channel(passive=False)
-        self._settle(self._channel, address, port, self._client, "ftp.port_address")
+        self._settle(self._channel, address, port, self._sides.client, "ftp.port_address")
 
     def _settle(self, channel: Channel, address: bytes | None, port: int, side: int, finding: str) -> None:
         """A channel's place is known. Behind NAT the address of the control connection is the one to be seen."""
@@ -267,7 +259,7 @@ class Parser:
             return
         if self._channel is None:
             self._channel = channel
-        self._settle(channel, *place, 1 - self._client, "ftp.pasv_address")
+        self._settle(channel, *place, 1 - self._sides.client, "ftp.pasv_address")
 
     def _under_way(self, line: bytes) -> None:
         """1xx: the transfer begins; the server may say what it calls the file."""

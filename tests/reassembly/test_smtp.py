@@ -469,7 +469,7 @@ def test_what_waits_for_an_answer_is_bounded():
     events = whole([*HELLO, *ENVELOPE, (C, b"DATA\r\n"), *[(C, b"x" * 50 + b"\r\n")] * 100])
     run_on = [parser.feed(event) for event in events]
     assert run_on
-    assert parser._waiting <= 1000
+    assert parser._inbox.waiting <= 1000
     mail = objects(parser.close(Close(C, "fin", 1)), "email")
     assert len(content(mail[0])) == 5200
 
@@ -485,7 +485,7 @@ def test_floods_of_commands(line):
     ):
         parser = Parser(origin())
         run(parser, whole(session))
-        assert parser._waiting == 0
+        assert parser._inbox.waiting == 0
 
 
 def test_long_lines():
@@ -551,7 +551,7 @@ def events_of(pieces):
 def test_anything_is_survived(pieces):
     parser = Parser(origin(undecided_bytes=300, command_bytes=64))
     emitted = run(parser, events_of(pieces))
-    assert parser._waiting >= 0
+    assert parser._inbox.waiting >= 0
     assert not parser._inbox
     assert sum(one.size for one in objects(emitted, "email")) <= 2 * sum(
         len(p) for _, p in pieces if isinstance(p, bytes)

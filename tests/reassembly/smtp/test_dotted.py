@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reassembly.dotted import DottedText, Found
+from reassembly.smtp.dotted import DottedText, Found
 
 
 def read(pieces, **options):

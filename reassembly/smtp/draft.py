@@ -1,0 +1,42 @@
+"""The message that is on its way: opened with its first byte, told apart from the session that carries it."""
+
+from __future__ import annotations
+
+from reassembly.builder import Origin
+from reassembly.events import Data, Gap
+from reassembly.mime import Message
+from reassembly.objects import Object
+from reassembly.smtp.grammar import Envelope
+
+
+class Draft:
+    """At most one message at a time. Each call gives the objects that are complete with it."""
+
+    __slots__ = ("_envelope", "_message", "_origin")
+
+    def __init__(self, origin: Origin, envelope: Envelope) -> None:
+        self._origin = origin
+        self._envelope = envelope
+        self._message: Message | None = None
+
+    def __bool__(self) -> bool:
+        return self._message is not None
+
+    def write(self, text: bytes, event: Data | Gap) -> list[Object]:
+        """The next bytes, out of `event`."""
+        return self._opened(event).feed(text, event.time) if text else []
+
+    def gap(self, length: int, event: Data | Gap) -> list[Object]:
+        """So many bytes are missing here."""
+        return self._opened(event).gap(length, event.time)
+
+    def finish(self, time: int, cut: str | None = None) -> list[Object]:
+        """The message ends at `time`; `cut` says why, when it should not."""
+        message, self._message = self._message, None
+        return message.finish(time, cut) if message is not None else []
+
+    def _opened(self, event: Data | Gap) -> Message:
+        if self._message is None:
+            began = event.began if isinstance(event, Data) else event.time
+            self._message = Message(self._origin, event.direction, "smtp", began, self._envelope.facts())
+        return self._message
