@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
@@ -26,6 +26,22 @@ class Verdict:
     queued: float = 0.0  # seconds before it
     host: str | None = None
     rule: Mapping[str, str] | None = None  # ECS rule.* of the best hit: name, ruleset, author, description, reference
+
+
+def integrate(verdicts: Iterable[Verdict], complete: bool) -> str:
+    """All engines' word on one object: malicious > suspicious > unknown (no engine could say) > clean.
+
+    One engine that says clean is enough for clean, whatever others failed at; an object of which bytes are missing is
+    `clean_so_far` at best.
+    """
+    said = {verdict.status for verdict in verdicts}
+    if "malicious" in said:
+        return "malicious"
+    if "suspicious" in said:
+        return "suspicious"
+    if "clean" not in said:
+        return "unknown"
+    return "clean" if complete else "clean_so_far"
 
 
 class Engine(Protocol):

@@ -1,0 +1,76 @@
+"""What the pool adds to the slowest engine: `total / slowest` beside engines of 400 ms, milliseconds beside instant ones.
+
+    python bench/latency.py
+"""
+
+from __future__ import annotations
+
+import hashlib
+import statistics
+import sys
+import time
+
+from engines.pool import Pool, Scanned
+from engines.verdicts import Verdict
+from reassembly.events import Flow
+from reassembly.objects import Content, Object
+
+FLOW = Flow("bench", bytes(4), 1, bytes(4), 2, "tcp", (), b"", b"", 0, "bench", False)
+
+
+class Waiting:
+    """An engine that takes its time, as a licensed scanner in another process does."""
+
+    version = database_version = None
+    timeout = 10.0
+
+    def __init__(self, name: str, seconds: float, slots: int) -> None:
+        self.name, self.seconds, self.slots = name, seconds, slots
+
+    def scan(self, target: Object) -> Verdict:
+        if self.seconds:
+            time.sleep(self.seconds)
+        return Verdict(self.name, "clean")
+
+    def check(self) -> str | None:
+        return None
+
+    def close(self) -> None:
+        pass
+
+
+def sample(number: int, size: int) -> Object:
+    """An object of random-looking bytes."""
+    payload = hashlib.shake_128(b"%d" % number).digest(size)
+    digest = hashlib.sha256(payload).hexdigest()
+    return Object(
+        str(number), FLOW, 1, "file", "http", Content(size, payload), digest, "application/octet-stream", 0, 0
+    )
+
+
+def run(seconds: float, objects: int, pause: float) -> list[Scanned]:
+    """Objects handed over one every `pause` seconds to three engines."""
+    pool = Pool([Waiting(f"engine{number}", seconds, slots=16) for number in range(3)])
+    scanned = []
+    for number in range(objects):
+        one = sample(number, 10_000)
+        pool.submit(one, time.monotonic_ns())
+        scanned += pool.results()
+        time.sleep(pause)
+    scanned += pool.drain()
+    pool.close()
+    return scanned
+
+
+def main() -> int:
+    """Prints the two figures and whether they hold."""
+    slow = sorted(one.latency.total / one.latency.slowest for one in run(0.4, 100, 0.05))
+    instant = sorted(one.latency.overhead / 1e6 for one in run(0.0, 500, 0.002))
+    median, high = statistics.median(slow), slow[int(len(slow) * 0.99)]
+    print(f"total / slowest engine, three engines of 400 ms: median {median:.4f} (must 1.05), p99 {high:.4f} (must 1.10)")
+    print(f"overhead beside instant engines: median {statistics.median(instant):.3f} ms (must 3 ms)")
+    return 0 if median <= 1.05 and high <= 1.10 and statistics.median(instant) <= 3 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
