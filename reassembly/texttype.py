@@ -51,7 +51,7 @@ def text_type(head: bytes) -> str:
     """The media type of a text that begins with `head`."""
     head = head[:LOOK].lstrip()
     if head.startswith(b"<"):
-        return _markup(head)
+        return "text/x-php" if head[:5].lower() == b"<?php" or head[:3] in (b"<?=", b"<? ") else _markup(head)
     if head.startswith(b"#!"):
         return _script(head)
     if head.startswith((b"{", b"[")):
@@ -75,11 +75,9 @@ def _narrow(head: bytes) -> bytes:
 
 def _markup(head: bytes) -> str:
     head = head.lower()
-    if head.startswith((b"<?php", b"<?=", b"<? ")):
-        return "text/x-php"
     if b"<hta:application" in head:
         return "application/hta"
-    if _HTML.match(head) or _XHTML.search(head):
+    if head.startswith((b"<!doctype html", b"<html")) or _HTML.match(head) or _XHTML.search(head):
         return "text/html"
     if _SVG.search(head):
         return "image/svg+xml"
@@ -105,10 +103,9 @@ def _bracketed(head: bytes) -> str:
 def _mail(head: bytes) -> str:
     """RFC 5322, section 2.2: lines of `name: body` up to an empty one; two with known names, one that only mail has."""
     mbox = head.startswith(b"From ")
-    lines = head.split(b"\n", 40)[mbox:40]
-    first = _FIELD.match(lines[0]) if lines else None
-    if first is None or not (first[1].lower() in _MAIL_FIELDS or first[1][:2] in (b"X-", b"x-")):
+    if not mbox and not _begins_a_mail(head):
         return PLAIN
+    lines = head.split(b"\n", 40)[mbox:40]
     names = []
     for line in lines:
         if line in (b"", b"\r"):
@@ -121,3 +118,9 @@ def _mail(head: bytes) -> str:
     if len(known) < 2 or _ONLY_MAIL.isdisjoint(known):
         return PLAIN
     return "application/mbox" if mbox else "message/rfc822"
+
+
+def _begins_a_mail(head: bytes) -> bool:
+    """Whether the first line can be a mail's: asked first, as it is seldom so."""
+    name = head[: head.find(b":", 0, 40) + 1].rstrip(b" \t:").lower()
+    return name in _MAIL_FIELDS or name.startswith(b"x-")
