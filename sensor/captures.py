@@ -7,118 +7,168 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from io import FileIO
 
-from sensor.decode import Decoder
-from sensor.packets import PacketBatch
-from sensor.pcap import HEADER_SIZE, Pcap, is_pcap
-from sensor.records import Format, Records
-from sensor.sources import File, Source, pipe
+import numpy as np
 
-BATCH_BYTES = 16 << 20
+from sensor.decode import Decoder
+from sensor.fragments import DATAGRAMS, HELD_BYTES, TIMEOUT, Fragments
+from sensor.packets import PacketBatch
+from sensor.pcap import HEADER_SIZE as PCAP_HEADER
+from sensor.pcap import Pcap, is_pcap
+from sensor.pcapng import Pcapng, is_pcapng
+from sensor.records import Format, Records
+from sensor.sources import GZIP_MAGIC, ZSTD_MAGIC, File, Source, Stream, inflated, pipe, unpacked_zstd
+
+# Read and decoded at once. Larger ones cost more than they save: each new page of memory is a page fault.
+BATCH_BYTES = 4 << 20
 
 
 class CaptureError(Exception):
     """An input that can't be used. The message is one line: what is wrong and what to do."""
 
 
+@dataclass(frozen=True, slots=True)
+class FragmentLimits:
+    """How IP fragments are put together; see `sensor.fragments` for the reasons."""
+
+    policy: str = "linux"
+    datagrams: int = DATAGRAMS
+    timeout: float = TIMEOUT
+    held_bytes: int = HELD_BYTES
+
+
+DEFAULT_FRAGMENTS = FragmentLimits()
+
+
 class Capture:
     """One capture as batches. `path` "-" is standard input. Raises CaptureError when it can't be used at all.
 
-    While it is iterated (once), `warnings` says what was lost, `counters` what was not decoded, by name.
+    It is iterated once; meanwhile `warnings` says what was lost, `counters` what was not decoded, by name, `packets`
+    and `bytes` (on the wire) how much was seen, `position` of `size` how far it is in the file.
     """
 
-    def __init__(self, path: str, *, batch_bytes: int = BATCH_BYTES) -> None:
+    def __init__(
+        self, path: str, *, batch_bytes: int = BATCH_BYTES, fragments: FragmentLimits = DEFAULT_FRAGMENTS
+    ) -> None:
         self.path = path
         self.warnings: list[str] = []
         self.counters: Counter[str] = Counter()
         self.packets = 0
         self.bytes = 0
+        self.position = 0
         self._batch_bytes = batch_bytes
-        self._raw, self._source = _opened(path)
-        self._format = _format(path, self._source)
-        self._decoder = Decoder(path, self.counters)
-        self._cut = Counter[str]()
-
-    @property
-    def position(self) -> int:
-        """Bytes of the file that have been read: of `size`, also when it is compressed."""
+        self._raw = _opened(path)
         try:
-            return self._raw.tell()
-        except OSError:
-            return self.bytes
-
-    @property
-    def size(self) -> int | None:
-        """Bytes of the file; None when nobody knows."""
-        size = os.fstat(self._raw.fileno()).st_size
-        return size if self._raw.seekable() else None
+            self._source = _decoded(_source(self._raw))
+            self._format = _format(path, self._source)
+            self.size = os.fstat(self._raw.fileno()).st_size if self._raw.seekable() else None
+        except BaseException:
+            self._raw.close()
+            raise
+        self._fragments = Fragments(
+            self.counters,
+            policy=fragments.policy,
+            datagrams=fragments.datagrams,
+            timeout=fragments.timeout,
+            held_bytes=fragments.held_bytes,
+        )
+        self._decoder = Decoder(path, self.counters, self._fragments)
+        self._cut = self._lost = 0
 
     def __iter__(self) -> Iterator[PacketBatch]:
         try:
-            yield from self._batches()
+            for chunk, found in self._chunks():
+                arrived = time.monotonic_ns()
+                for records in found:
+                    self._count(records)
+                    batch = self._decoder.decode(chunk, records, arrived)
+                    if batch is not None:
+                        yield batch
         finally:
             self._raw.close()
+            self._fragments.close()
             self._report()
 
-    def _batches(self) -> Iterator[PacketBatch]:
-        source, want = self._source, self._batch_bytes
+    def _chunks(self) -> Iterator[tuple[bytes, list[Records]]]:
+        """Some megabytes at a time, each with the whole records at its start; the rest of it comes again."""
+        source, want, missing = self._source, self._batch_bytes, 0
         while chunk := source.read(want):
-            arrived = time.monotonic_ns()
+            self.position = self._raw.tell() if self.size is not None else self.position + len(chunk)
             found, used = self._format.records(chunk, self.counters)
-            if used == 0 and source.ended:
-                self.warnings.append(f"the file is cut off in its last record; {len(chunk)} bytes of it are lost")
-                return
-            want = self._batch_bytes if used else want * 2
             source.keep_from(chunk, used)
-            for records in found:
-                self._count(records)
-                yield from self._decoder.decode(chunk, records, arrived)
+            yield chunk, found
             if self._format.damaged is not None:
-                self.warnings.append(f"{self._format.damaged}; nothing behind it can be read")
+                self.warnings.append(f"damaged: {self._format.damaged}; nothing behind it can be read")
                 return
+            if not used and source.ended:
+                self.warnings.append(f"cut off: {len(chunk)} bytes of the last record are there, not all of it")
+                return
+            want, missing = self._batch_bytes if used else want * 2, used - len(chunk)
+        if missing > 0:
+            self.warnings.append(f"cut off: the last block lacks {missing} bytes")
 
     def _count(self, records: Records) -> None:
         self.packets += len(records)
         self.bytes += int(records.wire.sum())
         lost = records.wire - records.captured
-        self._cut["packets"] += int((lost > 0).sum())
-        self._cut["bytes"] += int(lost.sum())
+        self._cut += int(np.count_nonzero(lost))
+        self._lost += int(lost.sum())
 
     def _report(self) -> None:
         if self._source.damage is not None:
             self.warnings.append(self._source.damage)
-        if self._cut["packets"]:
+        if self._cut:
             self.warnings.append(
-                f"{self._cut['packets']} packets were captured incomplete (snap length); "
-                f"{self._cut['bytes']} bytes of them are lost"
+                f"{self._cut} packets were not captured whole (snap length): {self._lost} bytes are lost"
             )
 
 
-def open_capture(path: str, *, batch_bytes: int = BATCH_BYTES) -> Capture:
+def open_capture(
+    path: str, *, batch_bytes: int = BATCH_BYTES, fragments: FragmentLimits = DEFAULT_FRAGMENTS
+) -> Capture:
     """Opens a capture. Raises CaptureError: no such file, a directory, no permission, empty, not a capture."""
-    return Capture(path, batch_bytes=batch_bytes)
+    return Capture(path, batch_bytes=batch_bytes, fragments=fragments)
 
 
-def _opened(path: str) -> tuple[FileIO, Source]:
+def _opened(path: str) -> FileIO:
     try:
-        raw = FileIO(sys.stdin.fileno(), closefd=False) if path == "-" else FileIO(path)
+        return FileIO(sys.stdin.fileno(), closefd=False) if path == "-" else FileIO(path)
     except FileNotFoundError:
         raise CaptureError(f"{path}: no such file") from None
     except IsADirectoryError:
-        raise CaptureError(f"{path}: is a directory; name the capture files in it") from None
+        raise CaptureError(f"{path}: is a directory; name the captures in it") from None
     except PermissionError:
         raise CaptureError(f"{path}: no permission to read it") from None
-    except OSError as error:
-        raise CaptureError(f"{path}: cannot be read: {error.strerror}") from None
-    source: Source = File(raw) if raw.seekable() else pipe(raw)
-    return raw, source
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise CaptureError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+
+
+def _source(raw: FileIO) -> Source:
+    return File(raw) if raw.seekable() else pipe(raw)
+
+
+def _decoded(source: Source) -> Source:
+    """The source itself, or what is compressed in it."""
+    head = source.read(4)
+    source.keep_from(head, 0)
+    if head[:2] == GZIP_MAGIC:
+        return Stream(inflated(source.read))
+    if head == ZSTD_MAGIC:
+        return Stream(unpacked_zstd(source.read))
+    return source
 
 
 def _format(path: str, source: Source) -> Format:
-    head = source.read(HEADER_SIZE)
+    head = source.read(PCAP_HEADER)
     if not head:
-        raise CaptureError(f"{path}: is empty")
-    if is_pcap(head) and len(head) == HEADER_SIZE:
-        return Pcap(head)
-    raise CaptureError(f"{path}: is not a capture (pcap or pcapng, plain, gzip or zstd)")
+        raise CaptureError(f"{path}: is empty" + (f" ({source.damage})" if source.damage else ""))
+    if is_pcapng(head):
+        source.keep_from(head, 0)
+        return Pcapng()
+    if not is_pcap(head):
+        raise CaptureError(f"{path}: is not a capture; pcap and pcapng can be read, plain, gzip or zstd")
+    if len(head) < PCAP_HEADER:
+        raise CaptureError(f"{path}: is cut off in its header of {PCAP_HEADER} bytes")
+    return Pcap(head)

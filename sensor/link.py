@@ -8,19 +8,26 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sensor.columns import Offsets, gather
+from sensor.packets import COOKED, COOKED2, ETHERNET
 from sensor.records import Records
 
-IPV4, IPV6 = 0x0800, 0x86DD
-BY_VERSION = 0  # the first four bits of the header tell which
+Kinds: TypeAlias = NDArray[np.uint32]  # EtherTypes
 
-NULL, ETHERNET, LOOP, COOKED, COOKED2, RAW_IPV4, RAW_IPV6 = 0, 1, 108, 113, 276, 228, 229
+IPV4, IPV6 = 0x0800, 0x86DD
+PPP = 0x880B
+BY_VERSION, NO_TYPE = 0x10000, 0x10001  # no EtherTypes: the header's first four bits tell; nobody knows
+
+NULL, PPP_ALONE, PPP_HDLC, LOOP, RAW_IPV4, RAW_IPV6 = 0, 9, 50, 108, 228, 229
 RAW = (12, 14, 101)
+KNOWN_LINKS = (NULL, ETHERNET, PPP_ALONE, PPP_HDLC, LOOP, COOKED, COOKED2, RAW_IPV4, RAW_IPV6, *RAW)
+
+SMALLEST_TYPE = 1536  # below it an EtherType is a length (IEEE 802.3, section 3.2.6)
 
 MOST_TAGS = 8  # VLAN tags looked behind; two are the standard, more a misconfiguration or an attack
 
@@ -32,17 +39,20 @@ _NULL_IPV6 = (10, 24, 28, 30)  # Linux, NetBSD and OpenBSD, FreeBSD, macOS
 
 _NAMES = {
     0x0806: "arp", 0x8035: "rarp", 0x88CC: "lldp", 0x888E: "eapol", 0x8863: "pppoe_discovery", 0x9000: "loopback",
-    0x8809: "slow_protocols", 0x88E5: "macsec", 0x8847: "mpls", 0x8848: "mpls", 0x8864: "pppoe", 0x8100: "vlan_tags",
-    0x88A8: "vlan_tags", 0x9100: "vlan_tags", 0x88F7: "ptp", 0x8137: "ipx", 0x809B: "appletalk", 0x86DD: "ipv6",
+    0x8809: "slow_protocols", 0x88E5: "macsec", 0x8847: "mpls", 0x8848: "mpls", 0x8864: "pppoe", 0x880B: "ppp",
+    0x8100: "vlan_tags", 0x88A8: "vlan_tags", 0x9100: "vlan_tags", 0x88F7: "ptp", 0x8137: "ipx", 0x809B: "appletalk",
 }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Networks:
-    """For each frame: offset of its network header, its EtherType, and the VLAN ids as in `PacketBatch.vlan`."""
+    """For each frame: offset of its network header, its EtherType, and the VLAN ids as in `PacketBatch.vlan`.
+
+    A type below `SMALLEST_TYPE` is the length of an LLC frame.
+    """
 
     offset: Offsets
-    kind: NDArray[np.uint16]
+    kind: Kinds
     vlan: NDArray[np.uint32]
 
 
@@ -58,25 +68,25 @@ def networks(buffer: bytes, records: Records) -> Networks | None:
         return _behind_tags(buffer, frame + 20, kind, records)
     if link in (NULL, LOOP):
         return _plain(frame + 4, _families(gather(buffer, frame, _FAMILY)["family"].astype(np.uint32)))
-    kinds = {RAW_IPV4: IPV4, RAW_IPV6: IPV6} | dict.fromkeys(RAW, BY_VERSION)
+    kinds = {RAW_IPV4: IPV4, RAW_IPV6: IPV6, PPP_ALONE: PPP, PPP_HDLC: PPP} | dict.fromkeys(RAW, BY_VERSION)
     if link in kinds:
-        return _plain(frame, np.full(len(frame), kinds[link], np.uint16))
+        return _plain(frame, np.full(len(frame), kinds[link], np.uint32))
     return None
 
 
-def _plain(offset: Offsets, kind: NDArray[np.uint16]) -> Networks:
+def _plain(offset: Offsets, kind: Kinds) -> Networks:
     return Networks(offset, kind, np.zeros(len(offset), np.uint32))
 
 
-def _types(buffer: bytes, at: Offsets) -> NDArray[np.uint16]:
-    return gather(buffer, at, _TYPE)["type"].astype(np.uint16)
+def _types(buffer: bytes, at: Offsets) -> Kinds:
+    return gather(buffer, at, _TYPE)["type"].astype(np.uint32)
 
 
 def _behind_type(buffer: bytes, at: Offsets, records: Records) -> Networks:
     return _behind_tags(buffer, at + 2, _types(buffer, at), records)
 
 
-def _behind_tags(buffer: bytes, offset: Offsets, kind: NDArray[np.uint16], records: Records) -> Networks:
+def _behind_tags(buffer: bytes, offset: Offsets, kind: Kinds, records: Records) -> Networks:
     """Goes behind the VLAN tags. The ids of the two outermost are kept: more do not tell flows apart in practice."""
     vlan = np.zeros(len(offset), np.uint32)
     end = records.frame + records.captured
@@ -92,32 +102,20 @@ def _behind_tags(buffer: bytes, offset: Offsets, kind: NDArray[np.uint16], recor
     return Networks(offset, kind, vlan)
 
 
-def _is_tag(kind: NDArray[np.uint16]) -> NDArray[np.bool_]:
+def _is_tag(kind: Kinds) -> NDArray[np.bool_]:
     tagged: NDArray[np.bool_] = (kind == 0x8100) | (kind == 0x88A8) | (kind == 0x9100)
     return tagged
 
 
-def _families(family: NDArray[np.uint32]) -> NDArray[np.uint16]:
+def _families(family: NDArray[np.uint32]) -> Kinds:
     """The EtherType of an address family in either byte order: LINKTYPE_NULL has the order of who captured."""
     number = np.where(family > 0xFFFF, family.byteswap(), family)
-    kind = np.where(np.isin(number, _NULL_IPV6), IPV6, 0xFFFF)
-    return np.where(np.isin(number, _NULL_IPV4), IPV4, kind).astype(np.uint16)
+    kind = np.where(np.isin(number, _NULL_IPV6), IPV6, NO_TYPE)
+    return np.where(np.isin(number, _NULL_IPV4), IPV4, kind).astype(np.uint32)
 
 
-def count_others(kind: NDArray[np.uint16], counters: Counter[str]) -> None:
+def count_others(kind: Kinds, counters: Counter[str]) -> None:
     """Counts frames that carry no IP, by the name of what they carry."""
     values, counts = np.unique(kind, return_counts=True)
     for value, count in zip(values.tolist(), counts.tolist(), strict=True):
-        counters["decode." + _NAMES.get(value, "unknown_ethertype" if value >= 1536 else "llc")] += count
-
-
-def macs(buffer: bytes | memoryview, frame: int, link: int) -> tuple[bytes, bytes]:
-    """Source and destination hardware address of a frame; empty where its link type does not give one."""
-    head: Any = bytes(buffer[frame : frame + 20])
-    if link == ETHERNET:
-        return head[6:12], head[:6]
-    if link == COOKED and head[4:6] == b"\0\6":
-        return head[6:12], b""
-    if link == COOKED2 and head[11:12] == b"\6":
-        return head[12:18], b""
-    return b"", b""
+        counters["decode." + _NAMES.get(value, "unknown_ethertype" if value >= SMALLEST_TYPE else "llc")] += count

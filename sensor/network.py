@@ -9,8 +9,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from sensor.checksums import HeaderSums
 from sensor.columns import Headers, Offsets, gather
-from sensor.link import BY_VERSION, IPV6
+from sensor.link import BY_VERSION, IPV6, Kinds
 
 MOST_EXTENSIONS = 16  # IPv6 extension headers walked; RFC 8200 recommends each at most once, of which there are six
 
@@ -30,7 +31,7 @@ _VERSION = np.dtype([("version", "u1")])
 _MAPPED = np.uint64(0xFFFF << 32)
 _HOP_BY_HOP, _ROUTING, _FRAGMENT, _AUTHENTICATION, _DESTINATION, _MOBILITY = 0, 43, 44, 51, 60, 135
 _EXTENSIONS = np.zeros(256, np.bool_)
-_EXTENSIONS[[_HOP_BY_HOP, _ROUTING, _AUTHENTICATION, _DESTINATION, _MOBILITY]] = True
+_EXTENSIONS[[_HOP_BY_HOP, _ROUTING, _FRAGMENT, _AUTHENTICATION, _DESTINATION, _MOBILITY]] = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,7 +40,7 @@ class Located:
 
     row: Rows  # the record it came in
     network: Offsets  # of the IP header
-    kind: NDArray[np.uint16]  # IPV4, IPV6, or BY_VERSION
+    kind: Kinds  # IPV4, IPV6, or BY_VERSION
     end: Offsets  # behind the last byte captured of the frame
     wire_end: Offsets  # behind the last byte it had on the wire
     vlan: NDArray[np.uint32]
@@ -86,18 +87,16 @@ def merged(parts: list[Datagrams]) -> Datagrams:
     return Datagrams(*columns)
 
 
-def datagrams(buffer: bytes, located: Located, counters: Counter[str]) -> list[Datagrams]:
+def datagrams(buffer: bytes, located: Located, sums: HeaderSums, counters: Counter[str]) -> list[Datagrams]:
     """The IP headers of these packets decoded: IPv4, then IPv6, each in order. What is neither is counted."""
     version = gather(buffer, located.network, _VERSION)["version"] >> 4
     claimed = np.where(located.kind == IPV6, 6, np.where(located.kind == BY_VERSION, version, 4))
     room = located.end > located.network
     _count(counters, "ip.wrong_version", room & ((version != claimed) | ((version != 4) & (version != 6))))
-    parts = []
-    for number, decode in ((4, _ipv4), (6, _ipv6)):
-        chosen = located.only(room & (version == number) & (claimed == number))
-        if len(chosen):
-            parts.append(decode(buffer, chosen, counters))
-    return parts
+    fits = room & (version == claimed)
+    old, new = located.only(fits & (version == 4)), located.only(fits & (version == 6))
+    parts = [_ipv4(buffer, old, sums, counters)] if len(old) else []
+    return [*parts, _ipv6(buffer, new, counters)] if len(new) else parts
 
 
 def _count(counters: Counter[str], name: str, rows: NDArray[np.bool_]) -> None:
@@ -105,7 +104,7 @@ def _count(counters: Counter[str], name: str, rows: NDArray[np.bool_]) -> None:
         counters[name] += int(np.count_nonzero(rows))
 
 
-def _ipv4(buffer: bytes, packets: Located, counters: Counter[str]) -> Datagrams:
+def _ipv4(buffer: bytes, packets: Located, sums: HeaderSums, counters: Counter[str]) -> Datagrams:
     whole = packets.network + 20 <= packets.end
     _count(counters, "ip.header_cut", ~whole)
     packets = packets.only(whole)
@@ -116,6 +115,7 @@ def _ipv4(buffer: bytes, packets: Located, counters: Counter[str]) -> Datagrams:
     total = np.where(total == 0, packets.wire_end - packets.network, total)
     good = (size >= 20) & (size <= total)
     _count(counters, "ip.bad_header", ~good)
+    good &= ~sums.wrong(buffer, packets.network, packets.end, header, size)
     if not good.all():
         packets, header, size, total = packets.only(good), header[good], size[good], total[good]
     return _cut(_ipv4_columns(packets, header, size, total), packets, counters)
@@ -142,35 +142,32 @@ def _ipv6(buffer: bytes, packets: Located, counters: Counter[str]) -> Datagrams:
     promised = np.where(length == 0, packets.wire_end, packets.network + 40 + length)
     end = np.minimum(packets.end, promised)
     transport, protocol, fragment = _behind_extensions(buffer, packets.network + 40, end, header["next"].copy())
-    _count(counters, "ip6.too_many_extensions", _EXTENSIONS[protocol])
-    address = [header[name].astype(np.uint64) for name in ("src_hi", "src_lo", "dst_hi", "dst_lo")]
+    _count(counters, "ip6.extensions_left", _EXTENSIONS[protocol] & (fragment < 0))
     columns = Datagrams(
-        packets.row, packets.network, transport, end, promised, packets.vlan, protocol, *address, fragment
-    )
+        packets.row, packets.network, transport, end, promised, packets.vlan, protocol,
+        header["src_hi"].astype(np.uint64), header["src_lo"].astype(np.uint64),
+        header["dst_hi"].astype(np.uint64), header["dst_lo"].astype(np.uint64), fragment,
+    )  # fmt: skip
     return _cut(columns, packets, counters)
 
 
 def _behind_extensions(
     buffer: bytes, at: Offsets, end: Offsets, kind: NDArray[np.uint8]
 ) -> tuple[Offsets, NDArray[np.uint8], Offsets]:
-    """Walks the extension headers up to the transport header or a fragment header: its offset, number, fragment."""
+    """Walks the extension headers to the transport header or a fragment header: its offset, number; the latter's."""
+    fragment = np.full(len(at), -1, np.int64)
     for _ in range(MOST_EXTENSIONS):
-        rows = np.flatnonzero(_EXTENSIONS[kind] & (at + 8 <= end))
+        rows = np.flatnonzero(_EXTENSIONS[kind] & (at + 8 <= end) & (fragment < 0))
         if not len(rows):
             break
-        header = gather(buffer, at[rows], _EXTENSION)
+        header, kinds = gather(buffer, at[rows], _EXTENSION), kind[rows]
         units = header["length"].astype(np.int64)
-        at[rows] += np.where(kind[rows] == _AUTHENTICATION, (units + 2) * 4, (units + 1) * 8)
+        size = np.where(kinds == _AUTHENTICATION, (units + 2) * 4, (units + 1) * 8)
+        # A fragment header with offset 0 and no more to come makes an "atomic fragment": whole by itself, RFC 6946.
+        pieces = (kinds == _FRAGMENT) & ((header["offset"] & 0xFFF9) != 0)
+        fragment[rows[pieces]] = at[rows[pieces]]
+        at[rows] += np.where(kinds == _FRAGMENT, 8, size)
         kind[rows] = header["next"]
-    return _at_fragment(buffer, at, end, kind)
-
-
-def _at_fragment(
-    buffer: bytes, at: Offsets, end: Offsets, kind: NDArray[np.uint8]
-) -> tuple[Offsets, NDArray[np.uint8], Offsets]:
-    fragment = np.full(len(at), -1, np.int64)
-    rows = np.flatnonzero((kind == _FRAGMENT) & (at + 8 <= end))
-    fragment[rows] = at[rows]
     return at, kind, fragment
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 Column: TypeAlias = NDArray[np.generic]
 
 TCP, UDP = 6, 17
-ETHERNET = 1  # LINKTYPE_ETHERNET
+ETHERNET, COOKED, COOKED2 = 1, 113, 276  # LINKTYPE_ registry: Ethernet, Linux cooked capture 1 and 2
 
 # TCP header flags, RFC 9293, section 3.1.
 FIN, SYN, RST, PSH, ACK, URG = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
@@ -81,8 +81,14 @@ def mapped(ipv4: int) -> int:
 
 
 def macs(batch: PacketBatch, row: int) -> tuple[bytes, bytes]:
-    """Source and destination MAC address of a packet; empty where the link has none."""
-    if batch.link != ETHERNET:
-        return b"", b""
+    """Source and destination MAC address of a packet; empty where its link type does not give one."""
     frame = int(batch.frame[row])
-    return bytes(batch.buffer[frame + 6 : frame + 12]), bytes(batch.buffer[frame : frame + 6])
+    head = bytes(batch.buffer[frame : frame + 18])
+    if batch.link == ETHERNET:
+        return head[6:12], head[:6]
+    # The cooked headers hold the sender's address alone, and its length.
+    if batch.link == COOKED and head[4:6] == b"\0\6":
+        return head[6:12], b""
+    if batch.link == COOKED2 and head[11:12] == b"\6":
+        return head[12:18], b""
+    return b"", b""

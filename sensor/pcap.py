@@ -22,7 +22,7 @@ _VARIANTS = {0xA1B2C3D4: (1000, 16), 0xA1B23C4D: (1, 16), 0xA1B2CD34: (1000, 24)
 
 def is_pcap(head: bytes) -> bool:
     """Whether a file that begins with these bytes is a pcap file."""
-    return any(int.from_bytes(head[:4], order) in _VARIANTS for order in ("little", "big"))  # type: ignore[arg-type]
+    return any(int.from_bytes(head[:4], order) in _VARIANTS for order in ("little", "big"))
 
 
 class Pcap:

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import os
 import select
-import zlib
 from collections.abc import Callable
 from io import FileIO
-from typing import Any, Protocol, TypeAlias
+from typing import IO, Protocol, TypeAlias, cast
 
 GZIP_MAGIC, ZSTD_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 SMALLEST_READ = 256 << 10  # of a pipe or a compressed stream at once
@@ -102,11 +101,9 @@ def pipe(raw: FileIO) -> Stream:
 
 def inflated(fetch: Fetch) -> Fetch:
     """A gzip stream decoded, member after member (RFC 1952, section 2.2). EOFError: cut off; ValueError: damaged."""
-    try:
-        from isal import isal_zlib as coder
-    except ImportError:
-        coder = zlib  # type: ignore[misc]
-    state: Any = coder.decompressobj(31)
+    from isal import isal_zlib  # costs some milliseconds, as zstandard does: only where it is needed
+
+    state = isal_zlib.decompressobj(31)
     waiting = b""
 
     def more(size: int) -> bytes:
@@ -116,16 +113,37 @@ def inflated(fetch: Fetch) -> Fetch:
                 waiting = (state.unused_data or fetch(SMALLEST_READ)).lstrip(b"\0")  # padding of tapes and blocks
                 if not waiting:
                     return b""
-                state = coder.decompressobj(31)
-            data = waiting or fetch(SMALLEST_READ)
-            if not data:
-                raise EOFError("the gzip stream is cut off")
+                state = isal_zlib.decompressobj(31)
+            waiting = waiting or fetch(SMALLEST_READ)
             try:
-                out: bytes = state.decompress(data, size)
-            except (zlib.error, coder.error) as damage:
+                out: bytes = state.decompress(waiting, size)
+            except isal_zlib.error as damage:  # type: ignore[misc]  # its stub has a variable there
                 raise ValueError(f"the gzip stream is damaged ({damage})") from None
-            waiting = state.unconsumed_tail
+            ended, waiting = not waiting, state.unconsumed_tail
             if out:
                 return out
+            if ended and not state.eof:
+                raise EOFError("the gzip stream is cut off")
+
+    return more
+
+
+def unpacked_zstd(fetch: Fetch) -> Fetch:
+    """A zstd stream decoded, frame after frame (RFC 8878). EOFError: cut off; ValueError: damaged."""
+    from zstandard import ZstdDecompressor, ZstdError
+
+    class Input:
+        """What the stream reader reads from; it remembers nothing but the position in the frames."""
+
+        def read(self, size: int) -> bytes:
+            return fetch(max(size, 1))
+
+    reader = ZstdDecompressor().stream_reader(cast(IO[bytes], Input()), read_across_frames=True)
+
+    def more(size: int) -> bytes:
+        try:
+            return reader.read(size)
+        except ZstdError as damage:
+            raise ValueError(f"the zstd stream is damaged ({damage})") from None
 
     return more
