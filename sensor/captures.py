@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from io import FileIO
 
@@ -59,14 +60,12 @@ class Capture:
         self.bytes = 0
         self.position = 0
         self._batch_bytes = batch_bytes
-        self._raw = _opened(path)
-        try:
+        with ExitStack() as until_known:
+            self._raw = until_known.enter_context(_opened(path))
             self._source = _decoded(_source(self._raw))
             self._format = _format(path, self._source)
-            self.size = os.fstat(self._raw.fileno()).st_size if self._raw.seekable() else None
-        except BaseException:
-            self._raw.close()
-            raise
+            until_known.pop_all()
+        self.size = os.fstat(self._raw.fileno()).st_size if self._raw.seekable() else None
         self._fragments = Fragments(
             self.counters,
             policy=fragments.policy,

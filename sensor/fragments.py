@@ -126,9 +126,10 @@ class Fragments:
     def _repeats_finisher(self, piece: Fragment) -> bool:
         """Where each packet is seen twice, the second copy of the last fragment must not open a datagram again."""
         same = (piece.key, piece.span, piece.payload)
-        repeated = any((old.key, old.span, old.payload) == same for old in self._finishers)
-        self._counters["ip.fragment_duplicate"] += repeated
-        return repeated
+        if not any((old.key, old.span, old.payload) == same for old in self._finishers):
+            return False
+        self._counters["ip.fragment_duplicate"] += 1
+        return True
 
     def _fits(self, found: Datagram, piece: Fragment) -> bool:
         """Whether the piece agrees with the others on where the datagram ends."""

@@ -30,9 +30,8 @@ class Pcap:
 
     def __init__(self, header: bytes) -> None:
         order = "<" if int.from_bytes(header[:4], "little") in _VARIANTS else ">"
-        magic, _, _, _, _, snap, link = struct.unpack(order + "IHHiIII", header)
+        magic, _, _, _, _, _, link = struct.unpack(order + "IHHiIII", header)
         self._unit, self._size = _VARIANTS[magic]
-        self._snap = snap
         self._length = struct.Struct(order + "I")
         self._layout = _record_layout(order, self._size)
         self.link = link & 0xFFFF  # the upper half: "FCS length" and reserved bits, section 4
@@ -53,7 +52,7 @@ class Pcap:
             starts, headers, captured = starts[:-1], headers[:-1], captured[:-1]
         time = headers["seconds"].astype(np.int64) * 1_000_000_000 + headers["fraction"].astype(np.int64) * self._unit
         wire = np.maximum(headers["wire"], captured)
-        return [Records(self.link, starts + self._size, captured, wire, time, self._snap)], used
+        return [Records(self.link, starts + self._size, captured, wire, time)], used
 
     def _starts(self, chunk: bytes) -> tuple[Offsets, int]:
         """The offsets of the record headers, and where the next one would begin. The loop that every packet costs."""

@@ -63,7 +63,7 @@ class Pcapng:
                 behind = self._section(chunk, used)
             else:
                 starts, odd, behind = self._blocks(chunk, used, counters)
-                found += self._columns(chunk, starts, odd, counters)
+                found += self._columns(chunk, starts, odd, counters) if len(starts) else []
             if behind == used:
                 break
             used = behind
@@ -86,13 +86,14 @@ class Pcapng:
         found: list[int] = []
         odd: list[int] = []
         append, unpack = found.append, struct.Struct(self._order + "II").unpack_from
-        position, last, size, kind, length = start, len(chunk) - 12, len(chunk), 0, 0
+        enhanced, kind, length = _ENHANCED, 0, 0
+        position, last, size = start, len(chunk) - 12, len(chunk)
         while position <= last:
             kind, length = unpack(chunk, position)
             if length < 12 or length & 3:
                 self.damaged = f"a block claims {length} bytes"
                 break
-            if kind == _ENHANCED:
+            if kind == enhanced:
                 append(position)
             elif kind in (_PACKET, _SIMPLE):
                 odd.append(len(found))
@@ -103,7 +104,7 @@ class Pcapng:
                 self._interface(chunk[position + 8 : position + length - 4], counters)
             position += length
         if position > size and kind in (_PACKET, _SIMPLE, _ENHANCED):
-            begin = found.pop()
+            begin = found.pop()  # not whole: it comes again with the next chunk, if it is one
             odd = [row for row in odd if row < len(found)]
             if length > LONGEST_BLOCK:
                 counters["pcapng.absurd_block"] += 1
@@ -153,7 +154,7 @@ class Pcapng:
         """Nanoseconds since 1970. A simple packet block takes the time of the packet before it."""
         resolution = np.array(self._resolutions, np.int64)[interface]
         time = np.array(self._offsets, np.int64)[interface] * 1_000_000_000
-        for value in np.unique(resolution).tolist():
+        for value in set(self._resolutions):
             rows = resolution == value
             time[rows] += _nanoseconds(ticks[rows], value)
         if simple.any():
@@ -172,8 +173,8 @@ class Pcapng:
         interface: NDArray[np.int64],
     ) -> list[Records]:
         """One `Records` where all have one link type; else runs of it, or where those are many, one for each type."""
-        link = np.array(self._links, np.int64)[interface]
-        link[~np.isin(link, KNOWN_LINKS)] = _UNKNOWN_LINK
+        links = [link if link in KNOWN_LINKS else _UNKNOWN_LINK for link in self._links]
+        link = np.array(links, np.int64)[interface]
         wire = np.maximum(wire, captured)
         parts: list[Any] = [slice(None)] if len(link) else []
         borders = np.flatnonzero(np.diff(link)) + 1

@@ -21,7 +21,6 @@ class Records:
     captured: NDArray[np.int64]  # bytes of it in the chunk
     wire: NDArray[np.int64]  # bytes it had on the wire; never less than `captured`
     time: NDArray[np.int64]  # nanoseconds since 1970, UTC
-    limit: int = 0  # the snap length under which it was captured; 0 when there was none
 
     def __len__(self) -> int:
         return len(self.frame)

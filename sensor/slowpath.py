@@ -27,7 +27,7 @@ Step: TypeAlias = Callable[[bytes], tuple[int, int]]  # a header and more -> Eth
 
 def innermost(kind: int, head: bytes) -> tuple[int, int]:
     """Goes from what `kind` names, at the start of `head`, inwards. EtherType and offset of where it has to stop."""
-    from dpkt import UnpackError  # type: ignore[import-untyped]  # dpkt has no types
+    from dpkt import UnpackError
 
     steps, at = _steps(), 0
     for _ in range(MOST_LAYERS):
