@@ -91,6 +91,8 @@ class Entry:
         limits = self._memory.limits
         if self.connection is None:
             return limits.timeout_udp
+        if self.connection.reset_by is not None:
+            return limits.reset_wait
         if not self.established:
             return limits.timeout_syn
         orig, resp = self.connection.streams
@@ -177,7 +179,7 @@ class Entry:
         if self.conversation is not None:
             self.conversation.settle()
         self.ended = True
-        self._how = how
+        self._how = (self.connection.how if self.connection else None) or how
 
     def summary(self) -> FlowEnd:
         """What there is to say of the flow, at its end; lets go of everything else."""

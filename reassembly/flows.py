@@ -55,6 +55,7 @@ class FlowTable:
         self._products: list[Product] = []
         self._announced: list[Expect] = []
         self._expected = Expected(limits)
+        self._reset: dict[int, Entry] = {}  # had a RST, and end when nothing belies it
         self._limbo: deque[Entry] = deque()  # over, but what they carried may still be announced
         self._salt = Salt()
         self._track_vlan = track_vlan
@@ -192,6 +193,8 @@ class FlowTable:
         entry.connection.segment(segment)
         self._held += entry.held - before
         entry.last = segment.time
+        if entry.connection.reset_by is not None:
+            self._reset[entry.key] = entry
         self._after(entry)
 
     def _directed(self, segment: Segment, side: int, entry: Entry) -> Segment:
@@ -292,8 +295,17 @@ class FlowTable:
             del self._entries[entry.key]
             if not entry.ended:
                 self._end(entry, "timeout", entry.last)
+        self._end_reset(now)
         while self._limbo and self._limbo[0].last < forgotten:
             self._finish(self._limbo.popleft())
+
+    def _end_reset(self, now: int) -> None:
+        for key, entry in tuple(self._reset.items()):
+            if entry.ended or entry.connection is None or entry.connection.reset_by is None:
+                del self._reset[key]
+            elif now - entry.last > self._limits.reset_wait * SECOND:
+                del self._reset[key]
+                self._end(entry, "reset", entry.last)
 
     def _evict(self) -> None:
         """Over a limit, flows never established and those with the most bytes behind holes go first.

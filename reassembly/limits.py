@@ -19,6 +19,8 @@ class Limits:
     largest_gap: int = (
         1 << 30
     )  # more than that at once is no loss but a lie: the largest window (RFC 7323, section 2.2)
+    doubtful_bytes: int = 64 << 10  # of segments that a host should drop, kept of each direction in case it did not
+    reset_wait: float = 1.0  # a RST that its sender belies within this was forged; a retransmission takes less
     conflict_bytes: int = 2048  # delivered bytes kept of each direction to compare retransmissions with
     handshakes: int = 10  # different SYN or SYN/ACK of one flow kept until one is acknowledged; Suricata: 10 and 5
     expectations: int = 10_000  # announced transfers that have not begun, and flows that wait to be announced

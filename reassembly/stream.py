@@ -22,7 +22,7 @@ class Stream:
     """The receiving end of one direction. `take` is called with each event, in order."""
 
     __slots__ = (
-        "_deliver_at", "_limits", "_policy", "_since", "_waiting_since", "acked", "closed", "delivered", "direction",
+        "_limits", "_policy", "_since", "_waiting_since", "acked", "closed", "delivered", "direction", "doubtful",
         "fin", "findings", "isn", "missing", "next", "packets", "pending", "tail", "take", "urgent",
     )  # fmt: skip
 
@@ -38,6 +38,7 @@ class Stream:
         self.fin: int | None = None  # offset of the FIN
         self.closed = False
         self.pending: Segments | None = None
+        self.doubtful: Segments | None = None
         self.tail = b""  # the last bytes delivered, to compare retransmissions with
         self.urgent: set[int] | None = None  # offsets of urgent bytes, which the application does not read in line
         self.packets = 0
@@ -92,6 +93,13 @@ class Stream:
             self.fin = offset
         self._finish(time)
 
+    def doubt(self, start: int, payload: bytes, time: int) -> None:
+        """Keeps bytes that a host should have dropped, for the case that nothing else fills their place."""
+        if self.doubtful is None:
+            self.doubtful = Segments("first")
+        if self.doubtful.held + len(payload) <= self._limits.doubtful_bytes:
+            self.doubtful.add(start, payload, time)
+
     def acknowledge(self, offset: int, time: int) -> None:
         """The other side has everything before `offset`."""
         self.acked = max(self.acked, offset)
@@ -106,21 +114,20 @@ class Stream:
             self._gap(start + length - self.next, time)
             self._finish(time)
 
-    def flush(self, time: int, unacked: bool = True) -> None:
+    def flush(self, time: int) -> None:
         """The direction will hear no more: what is held goes out, its holes as gaps."""
         while self.pending:
             if self.pending.start > self.next:
                 self._gap(self.pending.start - self.next, time)
             self._drain(time)
-        target = self.fin if self.fin is not None else self.acked if unacked else 0
+        target = self.fin if self.fin is not None else self.acked
         if self.next < target <= self.next + self._limits.largest_gap:
             self._gap(target - self.next, time)
 
     def close(self, how: CloseHow, time: int) -> None:
         """Ends the direction; once."""
         if not self.closed:
-            if how != "fin":
-                self.flush(time)
+            self.flush(time)
             if not self.closed:
                 self.closed = True
                 self.take(Close(self.direction, "fin" if self.fin == self.next else how, time))
@@ -176,6 +183,19 @@ class Stream:
             self._drain(time)
 
     def _gap(self, length: int, time: int) -> None:
+        """Bytes that nobody saw; what was seen in doubt and acknowledged all the same takes their place."""
+        end = self.next + length
+        while self.doubtful and self.next < end:
+            piece = self.doubtful.pop()
+            if piece.start <= self.next < piece.end and self.acked > self.next:
+                self._deliver(piece.payload[self.next - piece.start : end - piece.start], piece.time, time)
+            elif piece.start > self.next and piece.start < end and self.acked > piece.start:
+                self._miss(piece.start - self.next, time)
+                self._deliver(piece.payload[: end - piece.start], piece.time, time)
+        if self.next < end:
+            self._miss(end - self.next, time)
+
+    def _miss(self, length: int, time: int) -> None:
         self.next += length
         self.missing += length
         self.tail = b""

@@ -16,6 +16,7 @@ from reassembly.stream import Stream, Take
 from sensor.packets import ACK, FIN, RST, SYN, URG
 
 _FORWARD = 1 << 20  # an ACK this far beyond all bytes seen acknowledges nothing that was sent
+_FRAME = 1460  # payload of an Ethernet frame: a longer segment was put together by an offloading card, unsummed
 _WINDOW = 16 << 20  # larger receive windows than this are not in use; Linux allows 6 MiB by default (tcp_rmem)
 _DOUBTS = 8  # so many implausible segments in a row mean that the sensor missed something, not that they are forged
 
@@ -47,7 +48,7 @@ class Connection:
 
     __slots__ = (
         "_bad_checksums", "_doubts", "_good_checksums", "_isns", "_limits", "_reopened", "_signed", "_syn_data",
-        "_timestamps", "_windows", "confirmed", "established", "findings", "how", "last_time", "midstream", "reset",
+        "_timestamps", "_windows", "confirmed", "established", "findings", "how", "last_time", "midstream", "reset_by",
         "streams",
     )  # fmt: skip
 
@@ -63,7 +64,7 @@ class Connection:
         self.midstream = midstream
         self.established = False  # the handshake was seen in both directions
         self.confirmed = False  # and its last ACK, or anything after it
-        self.reset = False
+        self.reset_by: int | None = None  # the direction of a RST that nothing has belied yet
         self.how: CloseHow | None = None
         self.last_time = 0
         self._limits = limits
@@ -86,14 +87,15 @@ class Connection:
     def plain(self) -> bool:
         """Nothing is held, odd or closed: in-order runs may bypass `segment`."""
         orig, resp = self.streams
-        return not (orig.pending or resp.pending or orig.closed or resp.closed or self._reopened is not None) and (
-            len(self._isns[ORIG]) < 2 and len(self._isns[RESP]) < 2
-        )
+        if orig.pending or resp.pending or orig.closed or resp.closed or self._reopened is not None:
+            return False
+        return self.reset_by is None and len(self._isns[ORIG]) < 2 and len(self._isns[RESP]) < 2
 
     def opens_anew(self, segment: Segment) -> bool:
         """Whether this segment begins another connection of the same addresses and ports (port reuse)."""
         if segment.flags & (SYN | ACK | RST) == SYN:
-            return self.over and (segment.seq + 1) % (1 << 32) not in self._isns[segment.direction]
+            over = self.over or self.reset_by is not None
+            return over and (segment.seq + 1) % (1 << 32) not in self._isns[segment.direction]
         if segment.flags & (SYN | ACK | RST) == SYN | ACK and self._reopened is not None:
             return segment.ack == (self._reopened + 1) % (1 << 32)
         return False
@@ -103,17 +105,29 @@ class Connection:
         self.last_time = segment.time
         mine = self.streams[segment.direction]
         mine.packets += 1
-        if not self._checksum_passes(segment) or self.over:
+        if self.over:
             return
-        if segment.flags & SYN:
+        if not self._checksum_passes(segment):
+            self._doubt(segment)
+        elif segment.flags & SYN:
             self._syn(segment)
         elif segment.flags & RST:
             self._rst(segment)
         elif self._acceptable(segment):
             self._established(segment)
+        else:
+            self._doubt(segment)
+
+    def _doubt(self, segment: Segment) -> None:
+        """What a host would have dropped is kept aside: if the other side acknowledges it, it did not."""
+        stream = self.streams[segment.direction]
+        if stream.isn is not None and segment.payload and not segment.flags & (SYN | RST):
+            stream.doubt(stream.offset_of(segment.seq), segment.payload, segment.time)
 
     def close(self, how: CloseHow, time: int) -> None:
         """Ends what is still open, in both directions."""
+        if self.reset_by is not None:
+            how = "reset"
         self.how = self.how or how
         for stream in self.streams:
             stream.close(how, time)
@@ -145,6 +159,8 @@ class Connection:
         if first in known or len(known) >= self._limits.handshakes:
             return
         known.append(first)
+        if segment.flags & ACK:
+            self._belie_reset(segment)
         if len(known) > 1:
             self.findings["stream.handshake_conflict"] = None
         if len(known) == 1:
@@ -169,7 +185,11 @@ class Connection:
     # -- reset
 
     def _rst(self, segment: Segment) -> None:
-        """RFC 5961, section 3.2: only a RST at exactly the next expected byte resets."""
+        """RFC 5961, section 3.2: only a RST at exactly the next expected byte resets.
+
+        Whether it reached its target shows afterwards: its sender says no more (a forged one with a short TTL is belied
+        by the data that follows it). So the flow ends `limits.reset_wait` later.
+        """
         mine, other = self.streams[segment.direction], self.streams[1 - segment.direction]
         if mine.isn is None:
             # A refused SYN is answered by RST/ACK that acknowledges it (RFC 9293, 3.10.7.3).
@@ -187,8 +207,14 @@ class Connection:
         if segment.signed and not self._signed:
             self.findings["stream.signed_segment"] = None
             return
-        self.reset = True
-        self.close("reset", segment.time)
+        if self.reset_by is None:
+            self.reset_by = segment.direction
+
+    def _belie_reset(self, segment: Segment) -> None:
+        """The sender of a RST goes on talking: it was not the one who sent it."""
+        if self.reset_by == segment.direction:
+            self.reset_by = None
+            self.findings["stream.data_after_rst"] = None
 
     # -- data
 
@@ -243,9 +269,11 @@ class Connection:
     def _established(self, segment: Segment) -> None:
         mine, other = self.streams[segment.direction], self.streams[1 - segment.direction]
         if mine.isn is None:
-            if not segment.wire_length and not segment.flags & FIN:
+            if not segment.wire_length:
                 return
             mine.open(segment.seq)
+        if segment.wire_length and mine.offset_of(segment.seq) == mine.next:
+            self._belie_reset(segment)
         if other.isn is not None:
             self._choose_handshake(segment, other)
             self.confirmed = True
@@ -295,7 +323,7 @@ class Connection:
     def _checksum_passes(self, segment: Segment) -> bool:
         """A bad checksum counts only where this sender's are good otherwise: else its network card computes them."""
         side = segment.direction
-        if segment.checksum_ok:
+        if segment.checksum_ok or segment.wire_length > _FRAME:
             self._good_checksums[side] += 1
             return True
         self._bad_checksums[side] += 1

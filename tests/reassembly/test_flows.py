@@ -100,8 +100,7 @@ def story(products):
     return (
         sorted((one.flow.id, one.direction, one.content.memory, one.missing, one.cut) for one in objects(products)),
         sorted(
-            (one.flow.id, one.how, one.bytes, one.missing, one.objects, one.flow.midstream)
-            for one in ends(products)
+            (one.flow.id, one.how, one.bytes, one.missing, one.objects, one.flow.midstream) for one in ends(products)
         ),
     )
 
@@ -248,6 +247,25 @@ def test_rst_ends_the_flow(talk):
     products = play(talk.packets)
     assert [one.how for one in ends(products)] == ["reset"]
     assert {one.cut for one in objects(products)} == {"reset"}
+
+
+def test_rst_ends_the_flow_a_second_later(talk):
+    talk.handshake().say(0, b"request").say(1, b"resp")
+    talk.add(0, flags=RST | ACK)
+    made = table()
+    assert not ends(list(made.feed(batch_of(talk.packets))))
+    other = Talk(client=("10.9.9.9", 1234), time=talk.time + 2 * SECOND).handshake()
+    (end,) = ends(list(made.feed(batch_of(other.packets))))
+    assert (end.how, end.time) == ("reset", talk.packets[-1].time)
+
+
+def test_port_reuse_after_a_rst_makes_a_second_flow(talk):
+    talk.handshake().say(0, b"one")
+    talk.add(0, flags=RST | ACK)
+    again = Talk(isns=(777, 888), time=talk.time).handshake().say(0, b"two").end()
+    products = play(talk.packets + again.packets)
+    assert [one.how for one in ends(products)] == ["reset", "fin"]
+    assert [one.content.memory for one in objects(products)] == [b"one", b"two"]
 
 
 def test_end_of_the_capture_ends_all(talk):

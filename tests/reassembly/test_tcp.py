@@ -130,6 +130,7 @@ def test_urgent_pointer(wire, pointer, left):
 
 def test_exact_rst_ends_both_directions(wire):
     wire.send(ORIG, b"hello").send(RESP, flags=RST | ACK, seq=0, ack=5)
+    wire.connection.close("timeout", wire.clock)
     assert wire.closes() == [(ORIG, "reset"), (RESP, "reset")]
     assert wire.connection.how == "reset"
 
@@ -150,13 +151,58 @@ def test_rst_with_a_bad_checksum_or_signature_is_not_believed(wire):
 def test_refused_connection():
     wire = Wire(handshake=False)
     wire.send(ORIG, flags=SYN, seq=-1, ack=None).send(RESP, flags=RST | ACK, seq=-1, ack=0)
+    wire.connection.close("timeout", wire.clock)
     assert wire.connection.how == "reset"
     assert not wire.connection.established
 
 
+def test_rst_that_its_sender_belies_was_forged(wire):
+    wire.send(RESP, b"first ").send(RESP, flags=RST | ACK, seq=6).send(RESP, b"second", seq=6)
+    wire.connection.close("end_of_capture", wire.clock)
+    assert wire.text(RESP) == b"first second"
+    assert wire.connection.how == "end_of_capture"
+    assert "stream.data_after_rst" in wire.findings
+
+
+def test_refusal_that_a_handshake_belies_was_forged():
+    wire = Wire(handshake=False)
+    wire.send(ORIG, flags=SYN, seq=-1, ack=None).send(RESP, flags=RST | ACK, seq=-4000, ack=0)
+    wire.send(RESP, flags=FIN | ACK, seq=-4000, ack=0)
+    wire.send(RESP, flags=SYN | ACK, seq=-1, ack=0).send(ORIG, b"request").send(RESP, b"response")
+    wire.connection.close("end_of_capture", wire.clock)
+    assert (wire.text(ORIG), wire.text(RESP)) == (b"request", b"response")
+    assert wire.connection.how == "end_of_capture"
+
+
+def test_data_in_flight_after_a_rst_is_still_read(wire):
+    wire.send(RESP, b"first ").send(ORIG, flags=RST, seq=0).send(RESP, b"second", seq=6)
+    wire.connection.close("timeout", wire.clock)
+    assert wire.text(RESP) == b"first second"
+    assert wire.connection.how == "reset"
+
+
+def test_doubtful_data_that_was_acknowledged_is_read_when_nothing_else_comes(wire):
+    wire.send(ORIG, b"GET ").send(ORIG, b"/index", seq=4, checksum_ok=False).send(RESP, ack=10)
+    wire.send(ORIG, b" HTTP", seq=10)
+    wire.connection.close("fin", wire.clock)
+    assert wire.text(ORIG) == b"GET /index HTTP"
+    assert "stream.bad_checksum" in wire.findings
+
+
+def test_doubtful_data_that_nobody_acknowledged_is_not_read(wire):
+    wire.send(ORIG, b"GET ").send(ORIG, b"/decoy", seq=4, checksum_ok=False).send(RESP, ack=4)
+    wire.connection.close("timeout", wire.clock)
+    assert wire.text(ORIG) == b"GET "
+
+
+def test_long_segments_of_an_offloading_card_are_read_whatever_their_checksum(wire):
+    wire.send(ORIG, b"x").send(ORIG, b"y" * 3000, seq=1, checksum_ok=False)
+    assert wire.text(ORIG) == b"x" + b"y" * 3000
+
+
 def test_rst_after_fin_is_exact(wire):
     wire.send(ORIG, flags=FIN | ACK).send(ORIG, flags=RST, seq=1)
-    assert wire.connection.over
+    assert wire.connection.reset_by == ORIG
 
 
 def test_data_on_the_syn_counts_when_it_is_acknowledged():
