@@ -197,8 +197,8 @@ class Parser:
 
     def _hello(self, rest: bytes, data: Data) -> None:
         self._lmtp = self._verb == "LHLO"
-        self._reset(rest, data)
-        self._envelope.helo = words(rest[: grammar.LONGEST_PATH])
+        self._give_up(data.time)
+        self._envelope.greet(words(rest[: grammar.LONGEST_PATH]))
 
     def _mail_from(self, rest: bytes, data: Data) -> None:
         if self._envelope.mail_from is not None:
@@ -231,11 +231,14 @@ class Parser:
             self._end_chunk(data.time)
 
     def _reset(self, rest: bytes, data: Data) -> None:
-        """RSET and EHLO give up a transaction: chunks without a last one are no whole mail."""
+        self._give_up(data.time)
+        self._envelope.clear()
+
+    def _give_up(self, time: int) -> None:
+        """RSET and EHLO end a transaction: chunks without a last one are no whole mail."""
         if self._draft:
             self._find("smtp.bdat_unfinished")
-            self._out += self._draft.finish(data.time, "reset")
-        self._envelope.clear()
+            self._out += self._draft.finish(time, "reset")
 
     # Mail.
 

@@ -69,10 +69,17 @@ def begins_tls(head: bytes) -> bool:
 class Envelope:
     """One mail transaction (RFC 5321, section 3.3)."""
 
-    __slots__ = ("helo", "mail_from", "rcpt_to")
+    __slots__ = ("_before", "helo", "mail_from", "rcpt_to")
 
     def __init__(self) -> None:
         self.helo: str | None = None
+        self._before: tuple[str | None, str | None, list[str]] = (None, None, [])
+        self.clear()
+
+    def greet(self, helo: str) -> None:
+        """EHLO or HELO: the server forgets the transaction, if it takes it."""
+        self._before = (self.helo, self.mail_from, self.rcpt_to)
+        self.helo = helo
         self.clear()
 
     def clear(self) -> None:
@@ -81,8 +88,13 @@ class Envelope:
         self.rcpt_to: list[str] = []
 
     def refuse(self, verb: str, argument: str) -> None:
-        """The server did not take this sender or recipient."""
-        if verb == "MAIL" and self.mail_from == argument:
+        """The server did not take this greeting, sender or recipient.
+
+        "The SMTP server MUST stay in the same state [...] that it was in before the EHLO was received."
+        """
+        if verb in ("EHLO", "HELO", "LHLO") and self.mail_from is None:
+            self.helo, self.mail_from, self.rcpt_to = self._before
+        elif verb == "MAIL" and self.mail_from == argument:
             self.mail_from = None
         elif verb == "RCPT" and argument in self.rcpt_to:
             self.rcpt_to.remove(argument)

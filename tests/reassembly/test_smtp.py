@@ -255,6 +255,22 @@ def test_a_refused_sender_is_forgotten():
     assert "smtp.nested_mail" not in mail.findings
 
 
+@pytest.mark.parametrize(("code", "kept"), [(b"501 no", "a@example.org"), (b"250 ok", None)])
+def test_a_greeting_ends_the_transaction_if_it_is_taken(code, kept):
+    session = [
+        *HELLO,
+        *ENVELOPE,
+        (C, b"EHLO again\r\n"),
+        (S, code + b"\r\n"),
+        (C, b"DATA\r\n"),
+        GO,
+        (C, MAIL + b".\r\n"),
+    ]
+    (mail,) = objects(run(Parser(origin()), whole(session)), "email")
+    assert mail.facts.get("tapscan.smtp.mail_from") == kept
+    assert mail.facts["tapscan.smtp.helo"] == ("pc" if kept else "again")
+
+
 def test_recipients_are_bounded():
     session = [
         *HELLO,
