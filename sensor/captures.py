@@ -92,7 +92,7 @@ class Capture:
 
     def _chunks(self) -> Iterator[tuple[bytes, list[Records]]]:
         """Some megabytes at a time, each with the whole records at its start; the rest of it comes again."""
-        source, want, missing = self._source, self._batch_bytes, 0
+        source, want = self._source, self._batch_bytes
         while chunk := source.read(want):
             self.position = self._raw.tell() if self.size is not None else self.position + len(chunk)
             found, used = self._format.records(chunk, self.counters)
@@ -104,9 +104,9 @@ class Capture:
             if not used and source.ended:
                 self.warnings.append(f"cut off: {len(chunk)} bytes of the last record are there, not all of it")
                 return
-            want, missing = self._batch_bytes if used else want * 2, used - len(chunk)
-        if missing > 0:
-            self.warnings.append(f"cut off: the last block lacks {missing} bytes")
+            want = self._batch_bytes if used else want * 2
+        if source.lacking():
+            self.warnings.append(f"cut off: the last block lacks {source.lacking()} bytes")
 
     def _count(self, records: Records) -> None:
         self.packets += len(records)

@@ -32,6 +32,10 @@ class Source(Protocol):
         """The next `read` begins `used` bytes behind the start of the last chunk, inside it or beyond."""
         ...
 
+    def lacking(self) -> int:
+        """How many bytes of what was to be passed over the source did not have, once it has ended."""
+        ...
+
 
 class File:
     """A plain file: what was not used is read again, not copied."""
@@ -48,6 +52,9 @@ class File:
 
     def keep_from(self, chunk: bytes, used: int) -> None:
         self._raw.seek(used - len(chunk), os.SEEK_CUR)
+
+    def lacking(self) -> int:
+        return max(0, self._raw.tell() - os.fstat(self._raw.fileno()).st_size)
 
 
 class Stream:
@@ -75,6 +82,9 @@ class Stream:
     def keep_from(self, chunk: bytes, used: int) -> None:
         self._rest = chunk[used:]
         self._skip = max(0, used - len(chunk))
+
+    def lacking(self) -> int:
+        return self._skip
 
     def _pass_over(self) -> None:
         while self._skip and not self.ended:
