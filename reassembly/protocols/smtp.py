@@ -213,11 +213,8 @@ class Parser:
         if len(self._envelope.rcpt_to) < self._origin.limits.recipients:
             self._envelope.rcpt_to.append(path)
 
-    def _data(self, rest: bytes, data: Data) -> None:
-        self._mode = Mode.ASKED
-
-    def _starttls(self, rest: bytes, data: Data) -> None:
-        if self._strict:
+    def _ask_leave(self, rest: bytes, data: Data) -> None:
+        if self._strict or self._verb == "DATA":
             self._mode = Mode.ASKED
 
     def _bdat(self, rest: bytes, data: Data) -> None:
@@ -394,9 +391,9 @@ _ACTS: dict[str, Callable[[Parser, bytes, Data], None]] = {
     "LHLO": Parser._hello,
     "MAIL": Parser._mail_from,
     "RCPT": Parser._rcpt_to,
-    "DATA": Parser._data,
+    "DATA": Parser._ask_leave,
     "BDAT": Parser._bdat,
     "RSET": Parser._reset,
-    "STARTTLS": Parser._starttls,
-    "X-ANONYMOUSTLS": Parser._starttls,
+    "STARTTLS": Parser._ask_leave,
+    "X-ANONYMOUSTLS": Parser._ask_leave,
 }

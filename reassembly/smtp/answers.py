@@ -25,16 +25,23 @@ class Answer:
 class Answers:
     """Pairs replies with commands. `deaf`: no reply can be expected to be heard, so bytes must decide."""
 
-    __slots__ = ("_asked", "_greeted", "_lines", "deaf")
+    __slots__ = ("_asked", "_greeted", "_lines", "_settled", "deaf")
 
     def __init__(self, memory: Memory) -> None:
         self._lines = Lines(memory)
         self._asked: deque[tuple[str, str]] = deque(maxlen=memory.limits.pending_requests)
         self._greeted = False
+        self._settled = ""  # the command that was answered last
         self.deaf = True
 
     def ask(self, verb: str, times: int = 1) -> None:
-        """The client has sent this, and will be answered so many times."""
+        """The client has sent this, and will be answered so many times.
+
+        A mail that LMTP should answer for each recipient, and some servers answer once, has had all its answers when
+        the client goes on after the first.
+        """
+        while self._settled == "." and self._asked and self._asked[0][0] == ".":
+            self._asked.popleft()
         self._asked.extend([(verb, "")] * times)
 
     def ask_about(self, argument: str) -> None:
@@ -79,4 +86,5 @@ class Answers:
             return Answer(code, "", "", end)
         if self._asked[0][0] == "DATA" and code < 400:  # only 354 lets DATA through: out of step
             return None
-        return Answer(code, *self._asked.popleft(), end)
+        self._settled, argument = self._asked.popleft()
+        return Answer(code, self._settled, argument, end)
