@@ -54,7 +54,7 @@ class Command:
         self._argv = tuple(argv)
         self._status = dict.fromkeys(suspicious, "suspicious") | dict.fromkeys(clean, "clean")
         self._status |= dict.fromkeys(malicious, "malicious")
-        self._signature = re.compile(signature) if signature else None
+        self._signature = re.compile(signature, re.MULTILINE) if signature else None
         self._version = tuple(version)
         self._isolation = () if network else isolation()
 

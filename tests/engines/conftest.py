@@ -1,0 +1,100 @@
+"""A real clamd and clamscan with a small database of their own; absent ones are said aloud, and an error in CI."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from samples import EICAR
+
+SECONDS = 30  # for the daemon to start
+
+
+def needed(*commands):
+    """Skips aloud on a user's machine, fails in CI, when a program is missing."""
+    missing = [command for command in commands if shutil.which(command, path=os.environ["PATH"] + ":/usr/sbin") is None]
+    if missing:
+        why = f"{', '.join(missing)} not installed (Debian: clamav-daemon, clamav)"
+        pytest.fail(why) if os.environ.get("CI") == "true" else pytest.skip(why)
+
+
+def write_database(directory):
+    """Signatures by content, by hash and by YARA."""
+    directory.mkdir(exist_ok=True)
+    (directory / "own.ndb").write_text(
+        f"Test.Eicar:0:0:{EICAR.hex()}\nTest.Odd_name-1.(x)/y:0:*:{b'odd-marker'.hex()}\n"
+    )
+    (directory / "own.yar").write_text('rule Own_rule { strings: $a = "yara-marker" condition: $a }\n')
+    return directory
+
+
+@dataclass
+class Daemon:
+    """A clamd that runs: its sockets and files, and how to stop and start it."""
+
+    home: Path
+    port: int
+    process: subprocess.Popen | None = None
+
+    @property
+    def socket(self):
+        return str(self.home / "clamd.sock")
+
+    def start(self):
+        self.process = subprocess.Popen(
+            [
+                shutil.which("clamd", path=os.environ["PATH"] + ":/usr/sbin"),
+                "--foreground",
+                "-c",
+                self.home / "clamd.conf",
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        until = time.monotonic() + SECONDS
+        while not Path(self.socket).exists():
+            assert time.monotonic() < until, (self.home / "clamd.log").read_text()
+            assert self.process.poll() is None, (self.home / "clamd.log").read_text()
+            time.sleep(0.02)
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(SECONDS)
+        Path(self.socket).unlink(missing_ok=True)
+
+
+def free_port():
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def clamd_daemon(tmp_path_factory):
+    needed("clamd")
+    home = tmp_path_factory.mktemp("clamd")
+    daemon = Daemon(home, free_port())
+    database = write_database(home / "db")
+    user = "User root\n" if os.geteuid() == 0 else ""
+    (home / "clamd.conf").write_text(
+        f"DatabaseDirectory {database}\nLocalSocket {daemon.socket}\nTCPSocket {daemon.port}\nTCPAddr 127.0.0.1\n"
+        f"StreamMaxLength 2M\nPidFile {home / 'pid'}\nLogFile {home / 'clamd.log'}\nForeground yes\n{user}"
+    )
+    daemon.start()
+    yield daemon
+    daemon.stop()
+
+
+@pytest.fixture(scope="session")
+def clamscan(tmp_path_factory):
+    """The argument vector of a real clamscan."""
+    needed("clamscan")
+    database = write_database(tmp_path_factory.mktemp("clamscan") / "db")
+    return ["clamscan", "--no-summary", f"--database={database}", "{file}"]
