@@ -89,7 +89,7 @@ rule Page_that_assembles_a_file : suspicious
         $save2 = /\.download\s*=/ ascii
         $blob = "new Blob(" ascii
         $decode = "atob(" ascii
-        $long = /["'`][A-Za-z0-9+\/]{1024}/ ascii
+        $long = /["'`][A-Za-z0-9+\/]{512}/ ascii
         $page = "<script" nocase ascii
     condition:
         $page and $blob and $decode and $long and any of ($save*)

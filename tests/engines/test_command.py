@@ -103,7 +103,7 @@ def test_a_missing_command_is_said():
 
 
 def test_argv_without_the_file_is_refused():
-    with pytest.raises(ValueError, match="has no .file."):
+    with pytest.raises(ValueError, match=r"has no \{file\}"):
         Command("one", ["scan", "--everything"])
 
 
