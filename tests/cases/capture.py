@@ -2,15 +2,17 @@
 
     python tests/cases/capture.py CASE FILE     writes the capture of tests/cases/CASE
 
-A case's `make.py` has `packets()`, which gives packets in the order of the wire. The same call gives the same bytes.
+A case's `make.py` has `packets()`, which gives packets in the order of the wire; the same call gives the same bytes.
+`COMMAND`, if it is there, is the command that the case is for ("scan"), else it is "extract".
 """
 
 import importlib.util
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import ModuleType
 
-from scapy.layers.inet import IP, TCP
+from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
@@ -30,7 +32,7 @@ class Conversation:
 
     def __init__(self, orig: str, resp: str, *, at: float = 0.0, tags: Iterable[Packet] = (), isn: int = 1000) -> None:
         """Ends are `address:port` (IPv6 in brackets); `at` is in seconds from the begin of the capture."""
-        self._ends = tuple(self._end(end) for end in (orig, resp))
+        self._ends = tuple(self.end(end) for end in (orig, resp))
         self._next = [isn, isn + 1_000_000]
         self._time = BEGAN + int(at * 1e6)
         self._tags = tuple(tags)
@@ -89,9 +91,19 @@ class Conversation:
         return packet / Raw(payload) if payload else packet
 
     @staticmethod
-    def _end(text: str) -> tuple[str, int]:
+    def end(text: str) -> tuple[str, int]:
+        """Address and port."""
         address, port = text.rsplit(":", 1)
         return address.strip("[]"), int(port)
+
+
+def datagram(orig: str, resp: str, payload: bytes, *, at: float) -> Packet:
+    """One UDP packet over IPv4."""
+    (source, sport), (destination, dport) = Conversation.end(orig), Conversation.end(resp)
+    packet = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02") / IP(src=source, dst=destination, id=1)
+    packet = packet / UDP(sport=sport, dport=dport) / Raw(payload)
+    packet.time = EDecimal(BEGAN + int(at * 1e6)) / 1_000_000
+    return packet
 
 
 def write(packets: Iterable[Packet], path: Path) -> None:
@@ -101,14 +113,19 @@ def write(packets: Iterable[Packet], path: Path) -> None:
             writer.write(packet)
 
 
-def make(case: Path, path: Path) -> None:
-    """Writes the capture of a case's folder."""
+def maker(case: Path) -> ModuleType:
+    """The `make.py` of a case's folder."""
     spec = importlib.util.spec_from_file_location(f"case_{case.name}", case / "make.py")
     assert spec is not None
     assert spec.loader is not None
-    maker = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(maker)
-    write(maker.packets(), path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def make(case: Path, path: Path) -> None:
+    """Writes the capture of a case's folder."""
+    write(maker(case).packets(), path)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Downloads of archives: zip in zip, a zip file with an encrypted member, a tar file in gzip, a program with a zip file
 behind it, and a small bomb."""
 
+import bz2
 import gzip
 import io
 import struct
@@ -76,9 +77,9 @@ def program() -> bytes:
 
 def bomb() -> bytes:
     """40 members that all are the same 4 MiB of zeros: overlapping entries, as nobody honest has them."""
-    packed = zlib.compress(bytes(4 << 20), 9, -15)
+    packed = bz2.compress(bytes(4 << 20))
     crc = zlib.crc32(bytes(4 << 20))
-    entry = struct.pack("<4s5H3I2H", b"PK\3\4", 20, 0, 8, 0, 0, crc, len(packed), 4 << 20, 1, 0) + b"0" + packed
-    record = struct.pack("<4s6H3I5H2I", b"PK\1\2", 20, 20, 0, 8, 0, 0, crc, len(packed), 4 << 20, 1, 0, 0, 0, 0, 0, 0)
+    entry = struct.pack("<4s5H3I2H", b"PK\3\4", 46, 0, 12, 0, 0, crc, len(packed), 4 << 20, 1, 0) + b"0" + packed
+    record = struct.pack("<4s6H3I5H2I", b"PK\1\2", 46, 46, 0, 12, 0, 0, crc, len(packed), 4 << 20, 1, 0, 0, 0, 0, 0, 0)
     records = (record + b"0") * 40
     return entry + records + struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 40, 40, len(records), len(entry), 0)

@@ -11,6 +11,8 @@ from itertools import chain
 from capture import Conversation, eicar
 from scapy.packet import Packet
 
+COMMAND = "scan"
+
 CLIENT = "192.0.2.10"  # RFC 5737: addresses for documentation
 WEB, MAIL, FILES = "198.51.100.80", "198.51.100.25", "198.51.100.21"
 

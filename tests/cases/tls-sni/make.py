@@ -1,13 +1,13 @@
-"""TLS at an unusual port, SSH, and bytes that nobody knows: no object, but a line in the ledger for each."""
+"""TLS at an unusual port, SSH, QUIC, and bytes that nobody knows: no object, but a line in the ledger for each."""
 
 from collections.abc import Iterator
 
-from capture import Conversation
+from capture import Conversation, datagram
 from scapy.packet import Packet
 
 
 def packets() -> Iterator[Packet]:
-    """Three connections, one after the other."""
+    """Three connections and a datagram, one after the other."""
     for number, (port, orig, resp) in enumerate(
         (
             (8443, client_hello(b"secret.example.org"), b"\x17\x03\x03\x02\0" + bytes(range(256)) * 2),
@@ -20,6 +20,12 @@ def packets() -> Iterator[Packet]:
         yield from flow.orig(orig)
         yield from flow.resp(resp)
         yield from flow.close()
+    yield datagram("192.0.2.10:41015", "198.51.100.80:443", initial(), at=5.0)
+
+
+def initial() -> bytes:
+    """A QUIC Initial packet, version 1, of 1200 bytes (RFC 9000, section 17.2.2)."""
+    return (b"\xc3\0\0\0\1\x08" + bytes(range(8)) + b"\0\0\x44\x9a").ljust(1200, b"\x5a")
 
 
 def client_hello(name: bytes) -> bytes:
