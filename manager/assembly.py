@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from ipaddress import ip_network
 
+from engines import ENGINES
 from engines.verdicts import Engine
 from manager.observer import Observer
 from manager.settings import HashesSettings, Settings
@@ -39,4 +41,14 @@ def exact_engines(settings: Settings) -> list[str]:
 
 def build_engines(settings: Settings, summary: Summary) -> list[Engine]:
     """The engines of the settings. One that can't be made is named in the summary, the others work."""
-    raise NotImplementedError(settings, summary)
+    engines = []
+    for one in settings.engine:
+        values = {key: value for key, value in asdict(one).items() if key != "kind" and value is not None}
+        try:
+            engine = ENGINES[one.kind](**values)
+        except (OSError, ValueError, ImportError) as error:
+            summary.unusable_engines[one.name] = str(error)
+            continue
+        summary.warnings.extend(f"engine {one.name}: {problem}" for problem in getattr(engine, "problems", ()))
+        engines.append(engine)
+    return engines
