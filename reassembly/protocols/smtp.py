@@ -132,6 +132,9 @@ class Parser:
 
     def _decide(self) -> bool:
         """How to read the next bytes, where the server has not said; False while it is too early to tell."""
+        if self._mode is Mode.DOT:
+            self._pass_dot()
+            return True
         line, enough = self._inbox.line()
         if self._mode is Mode.ASKED:
             if not self._answers.deaf and self._inbox.waiting <= self._origin.limits.undecided_bytes:
@@ -146,13 +149,10 @@ class Parser:
         return enough or self._closed
 
     def _decided(self, command: bool) -> None:
-        if self._mode is Mode.DOT:
-            self._pass_dot(command)
+        if self._mode is Mode.LULL and command:
+            self._end_mail(self._inbox.first.time)
         elif self._mode is Mode.LULL:
-            if command:
-                self._end_mail(self._inbox.first.time)
-            else:
-                self._mode = Mode.TEXT
+            self._mode = Mode.TEXT
         elif command:
             self._mode = Mode.COMMAND
         else:
@@ -282,16 +282,18 @@ class Parser:
             self._out += self._second.close(Close(self._sides.client, "fin", time))
             self._second = None
 
-    def _pass_dot(self, command: bool) -> None:
-        """A bare LF's lone dot is text for a server as strict as RFC 5321; commands behind it are read as such too."""
+    def _pass_dot(self) -> None:
+        """The client goes on after a bare LF's lone dot: text, for a server as strict as RFC 5321.
+
+        For another it was the end, so what follows is read once more, as commands.
+        """
         self._find("smtp.bare_lf_dot")
         event = self._inbox.first
-        if command and self._second is None:
-            self._second = Parser(self._origin, second=True)
-            self._second._sides = self._sides
-            self._second._envelope.helo = self._envelope.helo
-        if isinstance(event, Data):
-            self._out += self._draft.write(self._text.lone_dot(), event)
+        self._second = Parser(self._origin, second=True)
+        self._second._sides = self._sides
+        self._second._envelope.helo = self._envelope.helo
+        self._out += self._draft.write(self._text.lone_dot(), event)
+        self._text.bare_stops = False
         self._mode = Mode.TEXT
 
     def _hole(self, gap: Gap) -> None:
@@ -332,10 +334,9 @@ class Parser:
 
     def _read_replies(self, data: Data) -> None:
         for answer in self._answers.read(data):
-            self._heed(answer, data)
-            self._drain()
-            if self._mode is Mode.OVER:
-                return
+            if self._mode is not Mode.OVER:
+                self._heed(answer, data)
+                self._drain()
 
     def _heed(self, answer: Reply, data: Data) -> None:
         awaited = self._mode is Mode.ASKED and self._verb == answer.verb

@@ -17,12 +17,16 @@ class Found(Enum):
 
 
 class DottedText:
-    """One message on the wire. `bare_ends`: a dot between bare LFs ends it too, as many servers have it."""
+    """One message on the wire. `bare_ends`: a dot between bare LFs ends it too, as many servers have it.
 
-    __slots__ = ("_before", "_held", "_lone", "bare_ends")
+    `bare_stops`: where it does not end it, reading stops there; else it is text like any other.
+    """
+
+    __slots__ = ("_before", "_held", "_lone", "bare_ends", "bare_stops")
 
     def __init__(self, *, bare_ends: bool = False) -> None:
         self.bare_ends = bare_ends
+        self.bare_stops = True
         self._before = b"\n" if bare_ends else b"\r\n"  # the last bytes; a message begins at the start of a line
         self._held = b""  # a dot at the start of a line, and what else was too short to tell
         self._lone = b""  # the last lone dot that was found, if it should be text
@@ -40,10 +44,12 @@ class DottedText:
             if after in (b"", b"\r"):
                 self._held = raw[at - 1 :]
                 break
-            if after == b"\r\n" or after[0] == 10:
+            alone = after == b"\r\n" or after[0] == 10
+            ends = alone and (self.bare_ends or (crlf and after[0] == 13))
+            if ends or (alone and self.bare_stops):
                 end = at + (2 if after[0] == 13 else 1)
                 pieces.append(raw[begin : at - 1])
-                found = Found.END if self.bare_ends or (crlf and after[0] == 13) else Found.BARE
+                found = Found.END if ends else Found.BARE
                 self._lone = raw[at if crlf else at - 1 : end]
                 self._before = raw[end - 2 : end]
                 return b"".join(pieces), end + shift, found

@@ -64,6 +64,16 @@ def test_text_goes_on_after_a_lone_dot():
     assert (first, second, found, end) == (b"a\n", b"..b\r\n.c\r\n", Found.END, len(wire))
 
 
+@pytest.mark.parametrize("cut", [lambda wire: [wire], bytes_of], ids=["whole", "bytewise"])
+def test_lone_dots_that_do_not_stop(cut):
+    text, out = DottedText(), b""
+    text.bare_stops = False
+    for piece in cut(b"a\n.\nb\n.\r\nc\r\n.\nd\r\n.\r\n"):
+        got, _, found = text.feed(piece, 0)
+        out += got
+    assert (out, found) == (b"a\n.\nb\n.\r\nc\r\n\nd\r\n", Found.END)
+
+
 def test_a_gap_forgets_where_lines_start():
     text = DottedText()
     assert text.feed(b"a\r\n.", 0)[0] == b"a\r\n"
