@@ -24,9 +24,9 @@ VOLATILE = {
 UNCHECKED = {"tapscan.sensor"}  # rates and memory
 
 
-def done(case, folder, capfd):
-    """The exit code and the documents of a case."""
-    capture = folder / f"{case}.pcap"
+def done(case, capfd):
+    """The exit code and the documents of a case. The capture's name is part of what identities are made of."""
+    capture = Path("input.pcap")
     make(CASES / case, capture)
     command = getattr(maker(CASES / case), "COMMAND", "extract")
     code = app([command, "--json", "--config", str(CASES / "tapscan.toml"), str(capture)], standalone_mode=False)
@@ -58,8 +58,9 @@ def without(mapping, place):
 
 
 @pytest.mark.parametrize("case", NAMES)
-def test_case(case, tmp_path, capfd, request):
-    found = done(case, tmp_path, capfd)
+def test_case(case, tmp_path, monkeypatch, capfd, request):
+    monkeypatch.chdir(tmp_path)
+    found = done(case, capfd)
     expected = CASES / case / "expected.json"
     if request.config.getoption("--accept"):
         expected.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
