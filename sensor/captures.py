@@ -119,9 +119,8 @@ class Capture:
         if self._source.damage is not None:
             self.warnings.append(self._source.damage)
         if self._cut:
-            self.warnings.append(
-                f"{self._cut} packets were not captured whole (snap length): {self._lost} bytes are lost"
-            )
+            cut = f"{self._cut} of {self.packets} packets were not captured whole"
+            self.warnings.append(f"{cut} (snap length): {self._lost} bytes are lost")
 
 
 def open_capture(

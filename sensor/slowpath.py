@@ -61,7 +61,8 @@ def _steps() -> Mapping[int, Step]:
         version = head[4] >> 4 if len(head) > 4 else 0
         if version in (4, 6):
             return (IPV4 if version == 4 else IPV6), 4
-        return _ETHERNET, 8 if version == 0 else 4  # 0: the control word of RFC 4448, section 4.6
+        # RFC 4448, section 4.6: an optional control word, whose first 16 bits are 0; an Ethernet address seldom is so.
+        return _ETHERNET, 8 if head[4:6] == b"\0\0" else 4
 
     def behind_ethernet(head: bytes) -> tuple[int, int]:
         return int.from_bytes(head[12:14], "big"), 14

@@ -123,6 +123,8 @@ def inflated(fetch: Fetch) -> Fetch:
                 waiting = (state.unused_data or fetch(SMALLEST_READ)).lstrip(b"\0")  # padding of tapes and blocks
                 if not waiting:
                     return b""
+                if not GZIP_MAGIC.startswith(waiting[:2]):
+                    raise ValueError("what follows the gzip stream is none; it is ignored")
                 state = isal_zlib.decompressobj(31)
             waiting = waiting or fetch(SMALLEST_READ)
             try:

@@ -31,7 +31,7 @@ class Reader:
         ]
 
 
-@pytest.fixture()
+@pytest.fixture
 def read(tmp_path):
     return Reader(tmp_path)
 

@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 
 import pytest
 import zstandard
@@ -199,12 +200,12 @@ def test_fragment_settings_reach_the_defragmenter(read):
 @given(st.binary(max_size=400))
 @example(b"")
 def test_any_bytes_are_a_capture_error_or_nothing_worse(readers, data):
-    try:
+    with suppress(CaptureError):
         readers(data)
-    except CaptureError as error:
-        assert str(error)
+        assert data[:4] in MAGICS or data[:2] == b"\x1f\x8b"
 
 
+MAGICS = [pcap([], order, unit)[:4] for order in "<>" for unit in ("us", "ns")] + [b"\n\r\r\n"]
 HEADS = [WHOLE[:24], pcap([], ">"), pcap([], link=113), pcap([], link=276), pcap([], link=0), pcap([], link=101)]
 HEADS += [pcap([], link=9), pcapng([]), pcapng([], ">"), pcapng([], link=12)]
 

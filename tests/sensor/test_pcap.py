@@ -74,7 +74,7 @@ def test_snap_length_is_told(read):
     found = read(pcap([(BEGAN, frame[:94], len(frame)), (BEGAN, frame)]))
     assert found.column("length") == [40, 100]
     assert found.column("wire_length") == [100, 100]
-    assert found.capture.warnings == ["1 packets were not captured whole (snap length): 60 bytes are lost"]
+    assert found.capture.warnings == ["1 of 2 packets were not captured whole (snap length): 60 bytes are lost"]
     assert found.capture.bytes == 2 * len(frame)
 
 
