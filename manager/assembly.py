@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import re
+from dataclasses import fields
 from ipaddress import ip_network
+from typing import Any
 
 from engines import ENGINES
 from engines.verdicts import Engine
 from manager.observer import Observer
+from manager.progress import Watcher
 from manager.settings import HashesSettings, Settings
 from manager.summary import Summary
 from reassembly.builder import Memory
@@ -39,16 +42,20 @@ def exact_engines(settings: Settings) -> list[str]:
     return [engine.name for engine in settings.engine if isinstance(engine, HashesSettings)]
 
 
-def build_engines(settings: Settings, summary: Summary) -> list[Engine]:
-    """The engines of the settings. One that can't be made is named in the summary, the others work."""
+def build_engines(settings: Settings, summary: Summary, progress: Watcher) -> list[Engine]:
+    """The engines of the settings. One that can't be made is named in the summary; the others work."""
     engines = []
-    for one in settings.engine:
-        values = {key: value for key, value in asdict(one).items() if key != "kind" and value is not None}
+    for asked in settings.engine:
+        given: dict[str, Any] = {field.name: getattr(asked, field.name) for field in fields(asked)}
+        kind = given.pop("kind")
+        if kind == "hashes":  # tens of millions of lines take a while to sort, once
+            given["progress"] = lambda done, total, name=asked.name: progress(0, f"sorting {name}", done, total)
         try:
-            engine = ENGINES[one.kind](**values)
-        except (OSError, ValueError, ImportError) as error:
-            summary.unusable_engines[one.name] = str(error)
+            engine = ENGINES[kind](**given)
+        except (ValueError, OSError, re.error) as error:
+            summary.unusable_engines[asked.name] = str(error)
             continue
-        summary.warnings.extend(f"engine {one.name}: {problem}" for problem in getattr(engine, "problems", ()))
+        for problem in getattr(engine, "problems", ()):
+            summary.warn(f"engine {asked.name}: {problem}")
         engines.append(engine)
     return engines

@@ -37,6 +37,9 @@ def effective(config: str | None, rules: tuple[str, ...] = ()) -> tuple[Settings
     if not settings.engine:
         settings = replace(settings, engine=tuple(_usual_engines()))
         origins["engine"] = "what is found on this host"
+    for path in rules:
+        if not Path(path).exists():
+            raise Stop(f"--rules {path}: no such file or folder")
     if rules:
         settings = replace(settings, engine=tuple(_with_rules(settings.engine, rules)))
         origins["rules"] = "--rules"

@@ -13,6 +13,7 @@ from typing import Any
 from engines.verdicts import Engine, Verdict
 from manager.assembly import build_engines
 from manager.effective import effective
+from manager.progress import watcher
 from manager.summary import Summary
 from manager.visible import visible
 from reassembly.events import Flow
@@ -43,7 +44,9 @@ def check_engines(config: str | None, rules: tuple[str, ...], json: bool) -> int
     """Tries all of them and prints how they do; returns the exit code."""
     settings, _ = effective(config, rules)
     summary = Summary()
-    engines = build_engines(settings, summary)
+    watch = watcher(1, quiet=json)
+    engines = build_engines(settings, summary, watch)
+    watch.stop()
     with ThreadPoolExecutor(max(1, len(engines))) as threads:
         healths = list(threads.map(_check, engines))
     healths += [Health(name, None, None, None, why) for name, why in summary.unusable_engines.items()]

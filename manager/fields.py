@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from engines.verdicts import Verdict
+from engines.verdicts import Verdict, integrate
 from manager.ecs import Document, severity_name
 from reassembly.objects import Object
 
 if TYPE_CHECKING:
     from engines.pool import Scanned
-
     from manager.alarms import Alarm
 
 RANGES = 1000  # missing ranges listed; `missing_bytes` counts all
@@ -91,8 +90,6 @@ def engine_fields(verdicts: Iterable[Verdict]) -> Document:
 
 def scanned_fields(scanned: Scanned) -> Iterator[tuple[str, Any]]:
     """`tapscan.verdict`, `.verdicts`, `.engines` and `.latency` of an object."""
-    from engines.verdicts import integrate
-
     yield "verdict", integrate(scanned.verdicts, scanned.target.complete)
     if scanned.verdicts:
         yield "verdicts", [verdict_fields(verdict) for verdict in scanned.verdicts]
@@ -133,8 +130,6 @@ def alarm_fields(alarm: Alarm) -> Document:
 
 
 def _alarm_object(scanned: Scanned) -> Document:
-    from engines.verdicts import integrate
-
     target = scanned.target
     fields: Document = {
         "id": target.id,

@@ -5,11 +5,10 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from sensor.captures import Capture, CaptureError, open_capture
-
+from engines.verdicts import Engine
 from manager.alarms import Alarms
 from manager.assembly import build_engines, exact_engines, flow_table, observer, overlap_policies
 from manager.ecs import line
@@ -25,6 +24,7 @@ from manager.summary import Summary
 from manager.visible import visible
 from manager.workers import Send, Shard, WorkersFailed, share
 from reassembly.builder import Memory
+from sensor.captures import Capture, CaptureError, open_capture
 
 ALONE: Shard = (0, 1)
 
@@ -36,13 +36,16 @@ def run(options: Options, scanning: bool) -> int:
         raise Stop('pool.kind "ray" isn\'t in this version yet; "local" is')
     begun = time.monotonic()
     write, watch = to_descriptor(1), watcher(len(options.captures), options.quiet)
+    made = Summary()
     with Interrupt() as interrupt:
         try:
-            summary = Job(options, settings, scanning, interrupt).everywhere(write, watch)
+            engines = build_engines(settings, made, watch) if scanning else []
+            summary = Job(options, settings, scanning, interrupt, engines).everywhere(write, watch)
         finally:
             watch.stop()
     summary.seconds = time.monotonic() - begun
-    summary.settle_engines()
+    summary.merge(made)
+    summary.settle_engines(engines)
     if options.json:
         _print_coverage(settings, summary, write)
     else:
@@ -59,6 +62,7 @@ class Job:
     settings: Settings
     scanning: bool
     interrupt: Interrupt
+    engines: Sequence[Engine] = ()  # made once, before workers fork: they share the rules
 
     def everywhere(self, write: Write, watch: Watcher) -> Summary:
         """Does it in as many processes as asked for."""
@@ -104,8 +108,7 @@ class Job:
             return
         from engines.pool import Pool
 
-        engines = build_engines(self.settings, summary)
-        pool = Pool(engines, max_bytes=self.settings.pool.max_bytes)
+        pool = Pool(self.engines, max_bytes=self.settings.pool.max_bytes)
         alarms = Alarms(exact_engines(self.settings))
         try:
             for timeline in self._timelines(shard, summary, watch):

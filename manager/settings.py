@@ -83,6 +83,7 @@ class CommandSettings:
     suspicious: tuple[int, ...] = ()
     signature: str | None = None  # pattern; its first group, in the output
     version: tuple[str, ...] = ()  # command that prints the version
+    network: bool = False  # whether it may use the network; without, the kernel keeps it off where it can
     timeout: float = 60.0
     slots: int | None = None
 

@@ -176,7 +176,7 @@ def _check(tables: Any, under: str = "") -> Iterator[tuple[str, str]]:
             yield from _check(value, key)
         elif isinstance(value, int | float) and not isinstance(value, bool):
             yield from _check_number(key, name, value)
-        elif check := CHECKS.get(key):
+        elif check := CHECKS.get(key) or ENGINE_CHECKS.get(name if key.startswith("engine[") else ""):
             yield from ((key, text) for text in check(value))
 
 
@@ -206,6 +206,19 @@ def _urls(texts: Any) -> Iterator[str]:
             yield f"{_shown(text)} has to begin with http:// or https://"
 
 
+def _argv(words: Any) -> Iterator[str]:
+    if isinstance(words, list) and not any("{file}" in str(word) for word in words):
+        yield "has no {file}, which stands for the path of the object"
+
+
+def _pattern(text: Any) -> Iterator[str]:
+    try:
+        re.compile(text if isinstance(text, str) else "")
+    except re.error as error:
+        yield f"{_shown(text)} is no pattern: {error}"
+
+
+ENGINE_CHECKS: dict[str, Callable[[Any], Iterator[str]]] = {"argv": _argv, "signature": _pattern}
 CHECKS: dict[str, Callable[[Any], Iterator[str]]] = {
     "sensor.home": _networks,
     "reassembly.overlap_networks": _networks,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from heapq import nlargest
 from typing import TYPE_CHECKING
 
-from engines.verdicts import Verdict
+from engines.verdicts import Engine, Verdict, integrate
 from manager.alarms import Alarm
 from manager.coverage import Coverage
 from manager.quantiles import Quantiles
@@ -17,13 +17,14 @@ from reassembly.objects import Object
 
 if TYPE_CHECKING:
     from engines.pool import Scanned
-
     from manager.pipeline import Item
 
 ALARMS = 1000  # kept for the report, the gravest; all are printed with --json
 NAMES = 10_000  # server names of TLS flows counted; hostile ones could be as many as flows
 REASONS = 100  # different words of one engine's trouble
 MESSAGES = 1000  # warnings kept
+
+TROUBLE = ("error", "timeout")
 
 SERVER_NAME = "tls.client.server_name"
 
@@ -34,7 +35,7 @@ class EngineCounts:
 
     said: Counter[str] = field(default_factory=Counter)  # verdicts by status
     seconds: Quantiles = field(default_factory=Quantiles)
-    reasons: Counter[str] = field(default_factory=Counter)  # of error, timeout and skipped
+    reasons: Counter[str] = field(default_factory=Counter)  # of error and timeout
     version: str | None = None
     database_version: str | None = None
 
@@ -44,8 +45,9 @@ class EngineCounts:
         self.database_version = verdict.database_version or self.database_version
         if verdict.status not in ("skipped", "error"):
             self.seconds.add(verdict.seconds)
-        if verdict.reason and (verdict.reason in self.reasons or len(self.reasons) < REASONS):
-            self.reasons[verdict.reason] += 1
+        if verdict.status in TROUBLE and verdict.reason:
+            reason = verdict.reason.partition("; ")[0]  # what follows counts seconds or tries
+            self.reasons[reason if reason in self.reasons or len(self.reasons) < REASONS else "other reasons"] += 1
 
     def merge(self, other: EngineCounts) -> None:
         self.said += other.said
@@ -105,16 +107,15 @@ class Summary:
         if text not in self.warnings and len(self.warnings) < MESSAGES:
             self.warnings.append(text)
 
-    def add_counters(self, counters: Mapping[str, int]) -> None:
-        """Adds the counters of a capture or a flow table."""
-        self.counters.update(counters)
-
-    def settle_engines(self) -> None:
-        """Names the engines that never answered."""
-        for name, counts in self.engines.items():
-            if counts.unusable:
-                reason = counts.reasons.most_common(1)
-                self.unusable_engines.setdefault(name, reason[0][0] if reason else "no answer")
+    def settle_engines(self, engines: Iterable[Engine]) -> None:
+        """Names the engines that never answered; those that had nothing to scan are asked whether they are there."""
+        for engine in engines:
+            if (counts := self.engines.get(engine.name)) is None:
+                why = engine.check()
+            else:
+                why = next(iter(counts.reasons), "no answer") if counts.unusable else None
+            if why is not None:
+                self.unusable_engines.setdefault(engine.name, why)
 
     def exit_code(self) -> int:
         """2 an input or engine could not be used, 1 something malicious, 0 neither; 130 interrupted."""
@@ -179,8 +180,6 @@ class Summary:
             self.alarms = nlargest(ALARMS, self.alarms, key=lambda one: one.severity)
 
     def _scanned(self, scanned: Scanned) -> None:
-        from engines.verdicts import integrate
-
         self.verdicts[integrate(scanned.verdicts, scanned.target.complete)] += 1
         for verdict in scanned.verdicts:
             if (counts := self.engines.get(verdict.engine)) is None:

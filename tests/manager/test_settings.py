@@ -99,6 +99,12 @@ def test_an_empty_file_is_the_defaults(written):
         ("[[engine]]\nkind = 'clamd'\ntimeout = 0", "engine[0].timeout", "more than 0"),
         ("[[engine]]\nkind = 'clamd'\nslot = 2", "engine[0].slot", "did you mean 'slots'"),
         ("[[engine]]\nkind = 'command'\nname = 'a'", "engine[0].argv", "missing"),
+        ("[[engine]]\nkind = 'command'\nname = 'a'\nargv = ['scan']", "engine[0].argv", "{file}"),
+        (
+            "[[engine]]\nkind = 'command'\nname = 'a'\nargv = ['{file}']\nsignature = '('",
+            "engine[0].signature",
+            "pattern",
+        ),
         ("[engine]\nkind = 'yara'", "engine", "[[engine]]"),
         ("[[engine]]\nkind = 'yara'\n[[engine]]\nkind = 'yara'", "engine[1].name", "already the name"),
         ("[[policy]]\nwhen = { verdikt = 'x' }", "policy[0].when.verdikt", "did you mean 'verdict'"),
