@@ -5,7 +5,7 @@ from session import bytewise, origin, run, whole
 
 from reassembly.events import ORIG, RESP
 from reassembly.protocols import PROTOCOLS, Answer
-from reassembly.protocols.services import SERVICES, Silent
+from reassembly.protocols.services import HTTP2, SERVICES, Silent
 
 FIRST_WORDS = [
     ("pop3", b"USER a\r\n", b"+OK ready\r\n"),
@@ -80,13 +80,15 @@ def test_datagrams_recognised_among_all(name, wire):
 
 def test_every_service_has_a_sample():
     samples = {(name, "tcp") for name, *_ in FIRST_WORDS} | {(name, "udp") for name, _ in FIRST_DATAGRAMS}
-    assert samples == {(service.NAME, service.TRANSPORT) for service in SERVICES}
+    assert samples == {(service.NAME, service.TRANSPORT) for service in (HTTP2, *SERVICES)}
 
 
 @pytest.mark.parametrize(("name", "orig", "resp"), FIRST_WORDS)
 def test_nobody_else_recognises_it(name, orig, resp):
     claims = {
-        service.NAME for service in SERVICES if service.TRANSPORT == "tcp" and service.probe(orig, resp) is Answer.YES
+        service.NAME
+        for service in (HTTP2, *SERVICES)
+        if service.TRANSPORT == "tcp" and service.probe(orig, resp) is Answer.YES
     }
     assert claims == {name}
 
