@@ -16,6 +16,16 @@ Document: TypeAlias = dict[str, Any]
 
 ECS_VERSION = "8.17.0"
 BILLION = 1_000_000_000
+PATHS = 1024  # dotted names kept split; parsers have some dozens
+RELATED = 1000  # values of one kind in `related`: recipients of one mail, at most
+
+# Facts that name hosts and people, for related.*
+HOSTS = frozenset({"url.domain", "destination.domain", "source.domain", "tls.client.server_name", "tapscan.smtp.helo"})
+USERS = frozenset(
+    {"tapscan.smtp.mail_from", "tapscan.smtp.rcpt_to", "user.name"}
+    | {f"email.{field}.address" for field in ("from", "to", "cc", "bcc", "sender", "reply_to")}
+)
+_PATHS: dict[str, tuple[tuple[str, ...], str, str | None]] = {}
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -55,27 +65,47 @@ def _storable(value: Any) -> Any:
     return value
 
 
-@lru_cache(1024)
-def _path(name: str) -> tuple[tuple[str, ...], str]:
+def _path(name: str) -> tuple[tuple[str, ...], str, str | None]:
     *parents, leaf = name.split(".")
-    return tuple(parents), leaf
+    role = "hosts" if name in HOSTS else "user" if name in USERS else None
+    path = tuple(parents), leaf, role
+    if len(_PATHS) < PATHS:
+        _PATHS[name] = path
+    return path
 
 
 def merge(document: Document, facts: Facts) -> None:
-    """Puts facts with dotted names into their nested place. What is empty, or under a leaf, is left away."""
+    """Puts facts with dotted names into their nested place, hosts and people also into `related`.
+
+    What is empty, or would lie under a leaf, is left away; what is there already stays.
+    """
     for name, value in facts.items():
-        if value is None or value == "" or value == [] or (isinstance(value, float) and not math.isfinite(value)):
+        if (not value and value in ("", [], None)) or (type(value) is float and not math.isfinite(value)):
             continue
-        parents, leaf = _path(name)
+        parents, leaf, role = _PATHS.get(name) or _path(name)
         node: Any = document
         for parent in parents:
-            node = node.setdefault(parent, {})
-            if not isinstance(node, dict):
+            below = node.get(parent)
+            if below is None:
+                below = node[parent] = {}
+            elif type(below) is not dict:
                 break
+            node = below
         else:
             node.setdefault(leaf, value)
+            if role is not None:
+                relate(document, role, value)
 
 
+def relate(document: Document, role: str, value: Any) -> None:
+    """Adds a text, or each of a list, to `related.<role>`, once."""
+    known = document.setdefault("related", {}).setdefault(role, [])
+    for text in value if isinstance(value, list) else (value,):
+        if isinstance(text, str) and text and text not in known and len(known) < RELATED:
+            known.append(text)
+
+
+@lru_cache(4096)
 def mac_text(mac: bytes) -> str:
     """RFC 7042 form, as ECS wants it: 00-00-5E-00-53-23."""
     return mac.hex("-").upper()

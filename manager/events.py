@@ -14,31 +14,21 @@ from typing import TYPE_CHECKING
 from manager.ecs import BILLION, ECS_VERSION, Document, extension, mac_text, merge, stable_id, timestamp
 from manager.fields import alarm_fields, best_hit, engine_fields, object_fields, outcome, rule_fields, scanned_fields
 from manager.observer import Observer
-from reassembly.events import Facts, Flow
+from reassembly.events import Flow
 from reassembly.objects import Object
 
 if TYPE_CHECKING:
     from engines.pool import Scanned
-
     from manager.alarms import Alarm
     from manager.coverage import Row
 
+MILLION = 1_000_000
 FLOWS_KEPT = 512  # whose common fields are remembered: objects of one flow come close together
 
-WEB, MAIL = frozenset({"http", "http2"}), frozenset({"smtp", "lmtp", "pop3", "imap"})
-# Facts that name hosts and people, for related.*
-HOSTS = ("url.domain", "destination.domain", "source.domain", "tls.client.server_name", "tapscan.smtp.helo")
-USERS = (
-    "tapscan.smtp.mail_from",
-    "tapscan.smtp.rcpt_to",
-    "email.from.address",
-    "email.to.address",
-    "email.cc.address",
-    "email.bcc.address",
-    "email.sender.address",
-    "email.reply_to.address",
-    "user.name",
-)
+INFO, NETWORK = ["info"], ["file", "network"]
+CATEGORIES = {protocol: ["file", "web"] for protocol in ("http", "http2")} | {
+    protocol: ["file", "email"] for protocol in ("smtp", "lmtp", "pop3", "imap")
+}
 
 
 class Documents:
@@ -50,6 +40,7 @@ class Documents:
         self._host = {"name": observer.hostname}
         self._hashes = tuple(hashes)
         self._flows: dict[str, tuple[Document, Document, Document, list[str]]] = {}
+        self._clock = 0, timestamp(0)
         self._streams = {
             name: {"type": kind, "dataset": name, "namespace": observer.namespace}
             for name, kind in (("tapscan.object", "logs"), ("tapscan.alarm", "logs"), ("tapscan.coverage", "metrics"))
@@ -58,26 +49,25 @@ class Documents:
     def object(self, target: Object, scanned: Scanned | None = None) -> Document:
         """The document of one object; with the verdicts when it was scanned."""
         document = self._frame(target.flow, target.protocol, target.time)
-        kind = "web" if target.protocol in WEB else "email" if target.protocol in MAIL else "network"
         document["event"] = {
             "id": target.id,
             "kind": "event",
-            "category": ["file", kind],
-            "type": ["info"],
+            "category": CATEGORIES.get(target.protocol, NETWORK),
+            "type": INFO,
             "dataset": "tapscan.object",
             "module": "tapscan",
-            "created": timestamp(time.time_ns()),
-            "start": timestamp(target.began),
+            "created": self._now(),
+            "start": document["@timestamp"] if target.began == target.time else timestamp(target.began),
             "duration": max(0, target.time - target.began),
             "outcome": "unknown",
         }
         document["data_stream"] = self._streams["tapscan.object"]
-        document["file"] = self._file(target)
+        document["file"] = file = self._file(target)
         document["tapscan"] = own = {
             "flow": {"id": target.flow.id, "direction": "resp" if target.direction else "orig"},
             "object": object_fields(target),
         }
-        document["related"]["hash"] = [*document["file"]["hash"].values()]
+        document["related"]["hash"] = [*file["hash"].values()]
         if scanned is not None:
             document["event"]["outcome"] = outcome(scanned.verdicts)
             own.update(scanned_fields(scanned))
@@ -85,7 +75,6 @@ class Documents:
                 document["rule"] = rule_fields(hit)
         if target.facts:
             merge(document, target.facts)
-            _relate(document["related"], target.facts)
         return document
 
     def alarm(self, alarm: Alarm) -> Document:
@@ -96,11 +85,11 @@ class Documents:
         document["event"] = {
             "id": stable_id(alarm.id, str(alarm.revision)),
             "kind": "alert",
-            "category": ["malware", "file", *(["email"] if worst.target.protocol in MAIL else [])],
-            "type": ["info"],
+            "category": ["malware", *CATEGORIES.get(worst.target.protocol, NETWORK)],
+            "type": INFO,
             "dataset": "tapscan.alarm",
             "module": "tapscan",
-            "created": timestamp(time.time_ns()),
+            "created": self._now(),
             "start": timestamp(alarm.began),
             "duration": max(0, alarm.time - alarm.began),
             "outcome": outcome(alarm.verdicts),
@@ -115,7 +104,7 @@ class Documents:
             "verdict": alarm.verdict,
             "engines": engine_fields(alarm.verdicts),
         }
-        _relate_alarm(document["related"], alarm)
+        document["related"]["hash"] = list(dict.fromkeys(scanned.target.sha256 for scanned in alarm.found))
         merge(document, alarm.facts)
         return document
 
@@ -129,10 +118,10 @@ class Documents:
                 "id": stable_id(row.capture, str(row.minute), row.service, row.reason or ""),
                 "kind": "metric",
                 "category": ["network"],
-                "type": ["info"],
+                "type": INFO,
                 "dataset": "tapscan.coverage",
                 "module": "tapscan",
-                "created": timestamp(time.time_ns()),
+                "created": self._now(),
                 "duration": 60 * BILLION,
                 "outcome": "success",
             },
@@ -143,6 +132,13 @@ class Documents:
             "network": {"protocol": row.service},
             "tapscan": {"coverage": fields},
         }
+
+    def _now(self) -> str:
+        """The clock's time, to the millisecond."""
+        now = time.time_ns() // MILLION
+        if now != self._clock[0]:
+            self._clock = now, timestamp(now * MILLION)
+        return self._clock[1]
 
     def _frame(self, flow: Flow, protocol: str, when: int) -> Document:
         """What documents about a flow have in common. The parts that facts may extend are fresh each time."""
@@ -203,26 +199,3 @@ def _end(ip: str, port: int, mac: bytes) -> Document:
     if mac:
         end["mac"] = mac_text(mac)
     return end
-
-
-def _values(facts: Facts, names: Sequence[str]) -> list[str]:
-    found: dict[str, None] = {}
-    for name in names:
-        value = facts.get(name)
-        if isinstance(value, str) and value:
-            found[value] = None
-        elif isinstance(value, list):
-            found.update(dict.fromkeys(item for item in value if item))
-    return list(found)
-
-
-def _relate(related: Document, facts: Facts) -> None:
-    if hosts := _values(facts, HOSTS):
-        related["hosts"] = hosts
-    if users := _values(facts, USERS):
-        related["user"] = users
-
-
-def _relate_alarm(related: Document, alarm: Alarm) -> None:
-    related["hash"] = list(dict.fromkeys(scanned.target.sha256 for scanned in alarm.found))
-    _relate(related, alarm.facts)

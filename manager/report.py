@@ -17,8 +17,8 @@ from rich.text import Text
 from manager.alarms import Alarm
 from manager.coverage import Tally
 from manager.ecs import severity_name, timestamp
+from manager.rows import size
 from manager.sentences import advice, count, place
-from manager.sinks import size
 from manager.summary import Summary
 from manager.visible import visible
 
@@ -53,6 +53,8 @@ def report(summary: Summary, scanning: bool, everything: bool = False) -> None:
     if scanning:
         for text in _alarms(summary, ALARMS * many):
             out.print(text, soft_wrap=False)
+    elif summary.objects:
+        out.print()
     out.print(_headline(summary), highlight=False)
     for table in (_objects(summary, scanning, ROWS * many), _unscanned(summary, ROWS * many), _engines(summary)):
         if table is not None:
@@ -111,7 +113,7 @@ def _headline(summary: Summary) -> Text:
     text = Text(f"{count(total, 'object')}", "bold")
     text.append(f" in {count(summary.packets, 'packet')}, {size(summary.bytes)}, {summary.seconds:.1f} s ({rate})")
     if summary.first is not None and summary.last is not None:
-        text.append(f"; {_when(summary.first)} to {_when(summary.last)} UTC")
+        text.append(f"\non the wire {_when(summary.first)} to {_when(summary.last)} UTC", "dim")
     return text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import time
@@ -15,11 +16,13 @@ from manager.ecs import line
 from manager.effective import effective
 from manager.events import Documents
 from manager.interrupt import Interrupt
+from manager.logs import one_line_logs
 from manager.options import Options, Stop
 from manager.pipeline import Item, Timeline, extracted, rest, scanned
 from manager.progress import Telling, Watcher, watcher
+from manager.rows import ObjectRows
 from manager.settings import Settings
-from manager.sinks import Folder, JsonLines, Lines, ObjectRows, Sink, Write, to_descriptor
+from manager.sinks import Folder, JsonLines, Lines, Sink, Write, to_descriptor
 from manager.summary import Summary
 from manager.visible import visible
 from manager.workers import Send, Shard, WorkersFailed, share
@@ -27,6 +30,7 @@ from reassembly.builder import Memory
 from sensor.captures import Capture, CaptureError, open_capture
 
 ALONE: Shard = (0, 1)
+PIPE_WIDTH = 180  # columns of a table that isn't for a terminal
 
 
 def run(options: Options, scanning: bool) -> int:
@@ -34,6 +38,7 @@ def run(options: Options, scanning: bool) -> int:
     settings, _ = effective(options.config, options.rules)
     if settings.pool.kind == "ray":
         raise Stop('pool.kind "ray" isn\'t in this version yet; "local" is')
+    one_line_logs(options.verbose)
     begun = time.monotonic()
     write, watch = to_descriptor(1), watcher(len(options.captures), options.quiet)
     made = Summary()
@@ -99,7 +104,7 @@ class Job:
         if self.options.json:
             yield JsonLines(documents(self.settings), lines.write)
         elif not self.scanning and not self.options.quiet:
-            yield ObjectRows(lines.write, shutil.get_terminal_size().columns)
+            yield ObjectRows(lines.write, table_width())
 
     def _items(self, shard: Shard, summary: Summary, watch: Watcher) -> Iterator[Item]:
         if not self.scanning:
@@ -133,6 +138,11 @@ class Job:
             _account(summary, timeline, path, first=shard[0] == 0)
             if self.interrupt.asked:
                 return
+
+
+def table_width() -> int:
+    """Columns of the terminal; what reads a pipe or a file has room."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
 
 
 def documents(settings: Settings) -> Documents:

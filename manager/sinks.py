@@ -10,9 +10,8 @@ from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from manager.alarms import Alarm
-from manager.ecs import line, timestamp
+from manager.ecs import line
 from manager.events import Documents
-from manager.visible import cells, visible
 from reassembly.events import FlowEnd
 from reassembly.objects import Object
 
@@ -89,43 +88,6 @@ class JsonLines:
         self._write(line(document))
 
 
-class ObjectRows:
-    """Objects as rows of a table that a person reads while it grows. `width`: columns of the terminal."""
-
-    def __init__(self, write: Write, width: int) -> None:
-        self._write = write
-        # time 12, protocol 8, size 9, digest 12, state 10 and a blank after each; names share what is left
-        rest = max(30, width - 12 - 8 - 9 - 12 - 10 - 7)
-        self._widths = (12, who := rest * 2 // 5, 8, name := (rest - who) // 2, rest - who - name, 9, 12, 10)
-        self._headed = False
-
-    def take(self, item: Item) -> None:
-        if not isinstance(item, Object):
-            return
-        if not self._headed:
-            self._headed = True
-            self._row("time", "from > to", "protocol", "name", "type", "size", "sha256", "state")
-        flow, sender = item.flow, item.direction
-        self._row(
-            timestamp(item.time)[11:23],
-            f"{flow.ip(sender)} > {flow.ip(1 - sender)}",
-            item.protocol,
-            "└" * (item.depth > 0) + (item.name or "-"),
-            item.mime_type,
-            size(item.size),
-            item.sha256[:12],
-            item.cut or "complete",
-        )
-
-    def _row(self, *texts: str) -> None:
-        shown = [visible(text, width) for text, width in zip(texts, self._widths, strict=True)]
-        padded = [
-            " " * (width - cells(text)) + text if number == 5 else text + " " * (width - cells(text))
-            for number, (text, width) in enumerate(zip(shown, self._widths, strict=True))
-        ]
-        self._write((" ".join(padded).rstrip() + "\n").encode())
-
-
 class Folder:
     """Each object as a file named by its SHA-256. No name from the wire is ever part of a path."""
 
@@ -140,23 +102,11 @@ class Folder:
         if target.exists():
             return
         with NamedTemporaryFile(dir=self._path, prefix=".", delete=False) as file:
-            try:
-                for chunk in item.content.chunks():
+            written = Path(file.name)
+        try:
+            with written.open("wb") as file:
+                for chunk in item.content.chunks() if item.size else ():
                     file.write(chunk)
-                file.flush()
-                Path(file.name).replace(target)
-            except BaseException:
-                Path(file.name).unlink(missing_ok=True)
-                raise
-
-
-def size(number: int) -> str:
-    """Bytes for a person: `999 B`, `1.5 MB` (powers of 1000)."""
-    if number < 1000:
-        return f"{number} B"
-    value = float(number)
-    for unit in ("kB", "MB", "GB", "TB"):
-        value /= 1000
-        if value < 999.5:
-            return f"{value:.1f} {unit}" if value < 99.95 else f"{value:.0f} {unit}"
-    return f"{value:.0f} PB"
+            written.replace(target)
+        finally:
+            written.unlink(missing_ok=True)

@@ -156,12 +156,14 @@ class Summary:
         self.object_bytes[key] += target.size
         if not target.complete:
             self.incomplete[key] += 1
-        self.findings.update(target.findings)
+        if target.findings:
+            self.findings.update(target.findings)
         self.coverage.object(target, scanned)
 
     def _flow(self, end: FlowEnd) -> None:
         self.coverage.flow(end)
-        self.findings.update(end.findings)
+        if end.findings:
+            self.findings.update(end.findings)
         self._span(end.flow.time, end.time)
         name = end.facts.get(SERVER_NAME)
         if isinstance(name, str) and (name in self.names or len(self.names) < NAMES):

@@ -65,12 +65,13 @@ def share(count: int, work: Work, write: Write, progress: Watcher) -> Summary:
     selector = selectors.DefaultSelector()
     workers = [_start((number, count), work, selector) for number in range(count)]
     before = signal.signal(signal.SIGINT, lambda *_: _tell(workers, signal.SIGINT))
+    heard_all = False
     try:
         _collect(selector, write, progress)
-    except BaseException:
-        _tell(workers, signal.SIGTERM)
-        raise
+        heard_all = True
     finally:
+        if not heard_all:
+            _tell(workers, signal.SIGTERM)
         signal.signal(signal.SIGINT, before)
         codes = [os.waitstatus_to_exitcode(os.waitpid(worker.pid, 0)[1]) for worker in workers]
     summaries = [worker.summary for worker in workers if worker.summary is not None]
@@ -112,10 +113,9 @@ def _work(shard: Shard, work: Work, descriptor: int) -> None:
         code = 0
     except KeyboardInterrupt:
         code = 130
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-        raise
     finally:
+        if code == 1:
+            sys.excepthook(*sys.exc_info())
         sys.stderr.flush()
         os._exit(code)  # the parent's open files, locks and exit handlers aren't ours
 
