@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
-from reassembly.inflate import UNDECIDED, Budget, Meter, Stream, best
+from reassembly.inflate import UNDECIDED, Budget, Meter, Stream, best, continued
 from reassembly.limits import Limits
 
 INFLATE = frozenset(("gzip", "deflate", "x-gzip", "x-deflate"))
@@ -316,8 +316,10 @@ class Decoder:
 
     @property
     def tail(self) -> bytes:
-        """What followed the end of the outermost stream; some clients append it to what was decoded."""
-        return self._layers[0].tail if self._layers else b""
+        """What followed the end of a single coding, decoded if it can be; some clients append it to what was decoded."""
+        tail = self._layers[0].tail if len(self._layers) == 1 else b""
+        return continued(tail, Budget(self._meter)) if tail.strip(_PADDING) else b""
 
 
+_PADDING = b"\0\r\n \t"
 _FAILURES = frozenset(("bad_deflate", "bad_brotli", "bad_zstd", "truncated", "coding_not_applied"))

@@ -258,6 +258,18 @@ def attempts(data: bytes) -> list[tuple[str, int, list[str]]]:
     return ways
 
 
+def continued(tail: bytes, budget: Budget) -> bytes:
+    """What a client makes of the bytes behind the end of a stream that reads on: decoded if they are coded, else as is.
+
+    The stream's trailer may be missing, so that they begin where it should be.
+    """
+    for skip in (0, 4, 8):
+        stream = best(tail[skip:], budget, True)
+        if stream is not None and stream.score >= 4:
+            return b"".join(stream.out)
+    return tail
+
+
 def is_text(data: bytes) -> bool:
     """Whether it is printable ASCII throughout: deflate data of any length is not."""
     return not data[:4096].translate(None, _TEXT)

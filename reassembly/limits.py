@@ -55,6 +55,7 @@ class Limits:
     decode_layers: int = 5  # content codings on top of each other
     zstd_window: int = 128 << 20  # the largest that decoders take by default; RFC 9659 allows 8 MiB in HTTP
     reread_bytes: int = 256 << 10  # kept of one HTTP message whose framing is in doubt, to read it the other ways
+    doubtful_messages: int = 100  # of one direction; a sender that is odd so often is not worth the time
     unpack_depth: int = 8
     unpack_members: int = 10_000  # of one container
     unpack_total: int = 50_000  # out of one outermost container, all levels together: some seconds

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from reassembly.builder import Builder, Origin
 from reassembly.codings import Decoder
-from reassembly.events import Fact
+from reassembly.events import Data, Fact
 from reassembly.http.facts import declared_type, disposition_name, kind_of, request_facts, response_facts, url_name
 from reassembly.http.head import Head, Request, codings
+from reassembly.http.readings import Reading
 from reassembly.objects import Object
 
 NAME = "http"
@@ -34,6 +35,22 @@ def open_object(origin: Origin, head: Head, direction: int, began: int) -> Build
     if head.findings:
         builder.findings += head.findings
     return builder
+
+
+def objects_of(found: list[Reading], origin: Origin, direction: int, event: Data) -> list[Object]:
+    """The objects of a message that was read in several ways; those that come out alike are one."""
+    objects: dict[str, Object] = {}
+    several = len(found) > 1
+    for reading in found:
+        body = Body(origin, reading.head, direction)
+        body.findings += reading.findings
+        if several:
+            body.findings.append("http.ambiguous_framing")
+        if reading.body:
+            body.write(reading.body, event.began)
+        for one in body.finish(event.time, reading.cut):
+            objects.setdefault(one.sha256, one)
+    return list(objects.values())
 
 
 class Body:
@@ -92,7 +109,21 @@ class Body:
             self._decoded(builder, self._decoder)
         for finding in self.findings:
             builder.find(finding)
-        return [builder.finish(time, cut)]
+        return self._with_tail(builder.finish(time, cut), time)
+
+    def _with_tail(self, whole: Object, time: int) -> list[Object]:
+        """The object; and, where bytes follow the coded stream, the one that clients get who append them."""
+        tail = self._decoder.tail if self._decoder is not None else b""
+        memory = whole.content.memory
+        if not tail or memory is None:
+            return [whole]
+        other = open_object(self._origin, self._head, self._direction, whole.began)
+        other.write(memory)
+        other.write(tail)
+        for finding in (*whole.findings, "http.ambiguous_coding"):
+            other.find(finding)
+        other.codings = whole.codings
+        return [whole, other.finish(time, whole.cut)]
 
     def _decoded(self, builder: Builder, decoder: Decoder) -> None:
         if not self._lost:

@@ -8,9 +8,22 @@ from __future__ import annotations
 import re
 
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n\0]*)?\r\n\Z")
+_BEGUN = re.compile(rb"[0-9A-Fa-f]{1,15}[ \t]*(?:;[^\r\n]*)?\r?")
 _TRAILER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\r\n\0]*\r\n\Z")
 _LONGEST_LINE = 16 << 10  # of a chunk's size with its extensions; common servers take 4 to 16 KiB
 _AT_SIZE, _AT_END, _AT_TRAILER = range(3)
+
+
+_NEXT = re.compile(rb"\r\n([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r\n")
+
+
+def next_chunk(data: bytes, pos: int) -> tuple[int, int] | None:
+    """The first chunk that seems to begin after `pos`: where the data before it ends, and where its size stands."""
+    for match in _NEXT.finditer(data, pos):
+        after = match.end() + int(match[1], 16)
+        if after >= len(data) or data[after : after + 2] == b"\r\n":
+            return match.start(), match.start() + 2
+    return None
 
 
 class Chunks:
@@ -46,6 +59,11 @@ class Chunks:
             pos = end
             self._take(line)
         return pos
+
+    @property
+    def stuck(self) -> bool:
+        """At the end of the stream: whether the last bytes are no beginning of a right line."""
+        return bool(self._line) and self._at == _AT_SIZE and _BEGUN.fullmatch(self._line) is None
 
     def _hopeful(self) -> bool:
         """Whether an unfinished line can still become right."""

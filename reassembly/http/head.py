@@ -25,7 +25,7 @@ HTTP_1_0, HTTP_1_1 = "1.0", "1.1"
 class Request:
     """A request's head. `fields` of a repeated name hold its first value, of a list all of them."""
 
-    __slots__ = ("facts", "fields", "findings", "method", "target", "version")
+    __slots__ = ("facts", "fields", "findings", "method", "switches", "target", "version")
 
     def __init__(self, method: bytes, target: bytes, version: str, fields: Fields, findings: list[str]) -> None:
         self.method = method
@@ -33,6 +33,7 @@ class Request:
         self.version = version
         self.fields = fields
         self.findings = findings
+        self.switches = method == b"CONNECT" or b"upgrade" in fields
         self.facts: dict[str, str | int | float | bool | list[str]] | None = None  # once they were asked for
 
 
@@ -112,6 +113,8 @@ def framing(fields: Fields, version: str, default: Framing) -> tuple[Framing, in
     """
     coding = fields.get(b"transfer-encoding")
     length = fields.get(b"content-length")
+    if b"chunked" in fields.get(b"content-encoding", b"").lower():
+        return "doubtful", 0  # the right word in the wrong field
     if coding is not None:
         if length is not None or version != HTTP_1_1:
             return "doubtful", 0
@@ -123,6 +126,11 @@ def framing(fields: Fields, version: str, default: Framing) -> tuple[Framing, in
         return "doubtful", 0
     size = int(length)
     return ("length", size) if size else ("none", 0)
+
+
+def unframed(head: Head) -> bool:
+    """Whether nothing in a head says where the body ends."""
+    return b"content-length" not in head.fields and b"transfer-encoding" not in head.fields
 
 
 def chunked_last(coding: bytes) -> bool:
