@@ -316,7 +316,7 @@ class Decoder:
 
     @property
     def tail(self) -> bytes:
-        """What followed the end of a single coding, decoded if it can be; some clients append it to what was decoded."""
+        """What followed the end of a single coding, decoded if it can be; some clients append it to the rest."""
         tail = self._layers[0].tail if len(self._layers) == 1 else b""
         return continued(tail, Budget(self._meter)) if tail.strip(_PADDING) else b""
 

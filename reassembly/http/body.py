@@ -5,11 +5,14 @@ Between `reassembly.protocols.http1`, which finds where bodies begin and end, an
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from reassembly.builder import Builder, Origin
 from reassembly.codings import Decoder
 from reassembly.events import Data, Fact
 from reassembly.http.facts import declared_type, disposition_name, kind_of, request_facts, response_facts, url_name
 from reassembly.http.head import Head, Request, codings
+from reassembly.http.parts import Parts, parts_of
 from reassembly.http.readings import Reading
 from reassembly.objects import Object
 
@@ -56,7 +59,7 @@ def objects_of(found: list[Reading], origin: Origin, direction: int, event: Data
 class Body:
     """The bytes of one body, without framing, in order. Its object is opened with the first of them."""
 
-    __slots__ = ("_builder", "_decoder", "_direction", "_head", "_lost", "_origin", "findings")
+    __slots__ = ("_builder", "_decoder", "_direction", "_head", "_lost", "_origin", "findings", "parts")
 
     def __init__(self, origin: Origin, head: Head, direction: int) -> None:
         self._origin = origin
@@ -67,6 +70,7 @@ class Body:
         self._decoder = Decoder(names, origin.limits) if names else None
         self._lost = False  # the rest of a coded body can't be decoded
         self.findings: list[str] = []
+        self.parts: Parts | None = None
 
     def write(self, data: bytes, began: int) -> None:
         """The next bytes as they were sent, which came at `began`."""
@@ -75,24 +79,34 @@ class Body:
             builder = self._open(began)
         if self._decoder is None:
             builder.write(data)
+            if self.parts is not None:
+                self.parts.feed(data, began)
         elif not self._lost:
-            for piece in self._decoder.feed(data):
-                builder.write(piece)
+            self._decode(builder, self._decoder.feed(data), began)
+
+    def _decode(self, builder: Builder, pieces: Iterator[bytes], began: int) -> None:
+        for piece in pieces:
+            builder.write(piece)
+            if self.parts is not None and piece:
+                self.parts.feed(piece, began)
 
     def _open(self, began: int) -> Builder:
-        self._builder = open_object(self._origin, self._head, self._direction, began)
-        return self._builder
+        self._builder = builder = open_object(self._origin, self._head, self._direction, began)
+        if b"content-type" in self._head.fields or b"content-transfer-encoding" in self._head.fields:
+            self.parts = parts_of(self._head.fields, builder)
+        return builder
 
     def gap(self, length: int, time: int) -> None:
         """Bytes that are missing. Decoding ends there: what follows depends on them."""
         builder = self._builder or self._open(time)
-        if self._decoder is None:
-            builder.gap(length)
-        elif not self._lost:
+        if self._decoder is not None:
+            if self._lost:
+                return
             self._lost = True
-            for piece in self._decoder.finish():
-                builder.write(piece)
-            builder.gap(length)
+            self._decode(builder, self._decoder.finish(), time)
+        builder.gap(length)
+        if self.parts is not None:
+            self.parts.gap(length)
 
     def drop(self) -> None:
         """There is no object after all: the bytes are read in another way."""
@@ -106,10 +120,12 @@ class Body:
         if builder is None:
             return []
         if self._decoder is not None:
-            self._decoded(builder, self._decoder)
+            self._decoded(builder, self._decoder, time)
         for finding in self.findings:
             builder.find(finding)
-        return self._with_tail(builder.finish(time, cut), time)
+        inside = self.parts.finish(time, builder.cut or cut) if self.parts is not None else []
+        objects = self._with_tail(builder.finish(time, cut), time)
+        return objects + inside if inside else objects
 
     def _with_tail(self, whole: Object, time: int) -> list[Object]:
         """The object; and, where bytes follow the coded stream, the one that clients get who append them."""
@@ -125,10 +141,9 @@ class Body:
         other.codings = whole.codings
         return [whole, other.finish(time, whole.cut)]
 
-    def _decoded(self, builder: Builder, decoder: Decoder) -> None:
+    def _decoded(self, builder: Builder, decoder: Decoder, time: int) -> None:
         if not self._lost:
-            for piece in decoder.finish():
-                builder.write(piece)
+            self._decode(builder, decoder.finish(), time)
         for finding in decoder.findings:
             builder.find(f"http.{finding}")
         builder.codings = decoder.applied

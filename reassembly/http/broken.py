@@ -140,7 +140,7 @@ def _ends_in(run: bytes) -> list[tuple[int, int]]:
 def _way(head: bytes, start: int, doubt: int) -> Way:
     status = _STATUS.match(head.replace(b"\0", b""))
     version = _VERSION.match(head.replace(b"\0", b""))
-    fields = _fields(head)
+    fields = loose_fields(head)
     response = Response(
         int(status[1]) if status else 0, version[1].decode() if version else "", fields, ["http.malformed_head"]
     )
@@ -169,7 +169,7 @@ def _numbers(value: bytes) -> list[int]:
     return list(dict.fromkeys(number for number in numbers if number))
 
 
-def _fields(head: bytes) -> Fields:
+def loose_fields(head: bytes) -> Fields:
     """Fields by their cleaned names; codings as far as they can be recognised."""
     parsed = fields_of(head)
     fields: Fields = dict(parsed[0]) if parsed else {}
@@ -183,11 +183,17 @@ def _fields(head: bytes) -> Fields:
         elif last and line[:1] in (b" ", b"\t"):
             fields[last] += b" " + line.strip()
     fields.pop(b"transfer-encoding", None)
-    named = [coding for match in _CODING.finditer(head.replace(b"\0", b"")) for coding in _codings(match[1])]
+    named = _named(head)
+    if b"\0" in head:
+        named = max(named, _named(head.replace(b"\0", b"")), key=len)
     fields.pop(b"content-encoding", None)
     if named:
         fields[b"content-encoding"] = b",".join(named[:_MOST_NUMBERS])
     return fields
+
+
+def _named(head: bytes) -> list[bytes]:
+    return [coding for match in _CODING.finditer(head) for coding in _codings(match[1])]
 
 
 def _codings(value: bytes) -> list[bytes]:
@@ -207,7 +213,7 @@ def request_way(raw: bytes) -> Request | None:
         return None
     version = _VERSION.match(words[-1]) if len(words) > 2 else None
     target = b" ".join(words[1:-1]) if version else b" ".join(words[1:])
-    fields = _fields(head)
+    fields = loose_fields(head)
     if b"chunked" in re.sub(rb"[^a-z]", b"", head.lower()):
         fields[b"transfer-encoding"] = b"doubtful"
     text = version[1].decode() if version else "0.9"

@@ -288,6 +288,8 @@ class Parser:
         side.body.write(data[pos:end] if pos or end < len(data) else data, event.began)
         side.left -= end - pos
         side.pos = end
+        if side.body.parts is not None:
+            self._out += side.body.parts.take()
         if not side.left:
             self._over(side, event.time, None)
 
@@ -295,6 +297,8 @@ class Parser:
         assert side.body is not None
         side.body.write(side.data[side.pos :] if side.pos else side.data, event.began)
         side.pos = len(side.data)
+        if side.body.parts is not None:
+            self._out += side.body.parts.take()
 
     def _chunked(self, side: Side, event: Data) -> None:
         assert side.body is not None
