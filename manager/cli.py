@@ -150,18 +150,29 @@ def main() -> None:
     try:
         command = typer.main.get_command(app)
         take_plainly(command)
-        sys.exit(command(sys.argv[1:] or ["--help"], standalone_mode=False))
+        code = command(sys.argv[1:] or ["--help"], standalone_mode=False)
+        sys.stdout.flush()
+        sys.exit(code)
     except typer.TyperException as error:  # bad usage
         _complain(getattr(error, "format_message", error.__str__)() + " (tapscan --help)")
         sys.exit(2)
     except Stop as stop:
         _complain(str(stop))
         sys.exit(2)
-    except BrokenPipeError:  # `| head` has enough; say nothing, also not when the interpreter flushes at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except BrokenPipeError:  # `| head` has enough
+        _stop_printing()
         sys.exit(128 + signal.SIGPIPE)
+    except OSError as error:  # a full disk under standard output, or under --to
+        _stop_printing()
+        _complain(f"{error.filename + ': ' if error.filename else ''}{error.strerror}")
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
+
+
+def _stop_printing() -> None:
+    """What is still buffered can't go out; the interpreter shall not try it again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _complain(text: str) -> None:

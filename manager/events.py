@@ -62,7 +62,7 @@ class Documents:
             "outcome": "unknown",
         }
         document["data_stream"] = self._streams["tapscan.object"]
-        document["file"] = file = self._file(target)
+        document["file"] = file = self._file(target, self._hashes)
         document["tapscan"] = own = {
             "flow": {"id": target.flow.id, "direction": "resp" if target.direction else "orig"},
             "object": object_fields(target),
@@ -180,13 +180,13 @@ class Documents:
             network["inner"] = {"vlan": {"id": str(flow.vlan[1])}}
         return network
 
-    def _file(self, target: Object) -> Document:
+    def _file(self, target: Object, hashes: Sequence[str] = ()) -> Document:
         fields: Document = {"size": target.size, "mime_type": target.mime_type, "hash": {"sha256": target.sha256}}
         if target.name:
             fields["name"] = target.name
             if ending := extension(target.name):
                 fields["extension"] = ending
-        for algorithm in self._hashes:
+        for algorithm in hashes:
             digest = hashlib.new(algorithm, usedforsecurity=False)
             for chunk in target.content.chunks():
                 digest.update(chunk)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from manager.options import Stop
 from manager.progress import Watcher
 from manager.sinks import Write, to_descriptor
 from manager.summary import Summary
@@ -113,6 +114,9 @@ def _work(shard: Shard, work: Work, descriptor: int) -> None:
         code = 0
     except KeyboardInterrupt:
         code = 130
+    except (Stop, OSError) as error:
+        sys.stderr.write(f"tapscan: {error}\n")
+        code = 2
     finally:
         if code == 1:
             sys.excepthook(*sys.exc_info())

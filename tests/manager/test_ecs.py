@@ -19,11 +19,26 @@ def test_every_time_that_a_capture_can_hold_has_a_text(ns):
     assert int((seconds - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()) == ns // 1_000_000_000
 
 
+RELATED = {"related": {"hosts": ["second"]}}
+
+
 def test_merge_nests_dotted_names_and_leaves_nothing_empty():
     document = {"url": {"domain": "first"}}
     facts = {"url.domain": "second", "url.path": "/", "http.request.method": "GET", "email.cc.address": [], "a": ""}
     merge(document, facts | {"b": float("nan")})
-    assert document == {"url": {"domain": "first", "path": "/"}, "http": {"request": {"method": "GET"}}}
+    assert document == {"url": {"domain": "first", "path": "/"}, "http": {"request": {"method": "GET"}}, **RELATED}
+
+
+def test_hosts_and_people_are_related_once():
+    document = {"related": {"ip": ["::1"]}}
+    merge(document, {"tapscan.smtp.mail_from": "a@b", "email.to.address": ["c@d", "a@b", ""], "url.domain": "e"})
+    assert document["related"] == {"ip": ["::1"], "user": ["a@b", "c@d"], "hosts": ["e"]}
+
+
+def test_related_is_bounded():
+    document = {}
+    merge(document, {"tapscan.smtp.rcpt_to": [f"{number}@example.org" for number in range(5000)]})
+    assert len(document["related"]["user"]) == 1000
 
 
 def test_merge_passes_over_a_fact_below_a_leaf():

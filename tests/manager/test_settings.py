@@ -160,12 +160,18 @@ def test_the_default_file_holds_the_defaults_when_uncommented():
     assert len(read["limits"]) == len(fields(Settings().limits))
 
 
-def test_rules_of_the_command_line_go_to_yara(written):
-    settings, origins = effective(written("[[engine]]\nkind = 'yara'\nrules = ['/a']"), ("b",))
-    assert settings.engine[0].rules == ("/a", "b")
+def test_rules_of_the_command_line_go_to_yara(written, tmp_path):
+    path = str(tmp_path)
+    settings, origins = effective(written("[[engine]]\nkind = 'yara'\nrules = ['/a']"), (path,))
+    assert settings.engine[0].rules == ("/a", path)
     assert origins["rules"] == "--rules"
-    settings, _ = effective(written("[[engine]]\nkind = 'clamd'"), ("b",))
+    settings, _ = effective(written("[[engine]]\nkind = 'clamd'"), (path,))
     assert [engine.kind for engine in settings.engine] == ["clamd", "yara"]
+
+
+def test_rules_that_are_not_there_stop_a_command():
+    with pytest.raises(Stop, match="--rules nowhere: no such file"):
+        effective(None, ("nowhere",))
 
 
 def test_no_file_at_all_is_yara_with_its_starter_rules():
