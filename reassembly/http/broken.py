@@ -45,18 +45,23 @@ class Way:
     chunked: bool = False  # perhaps
 
 
-def patient(head: bytes, response: bool) -> Head | None:
-    """A head with bare LFs or folded fields, and nothing else that is odd (RFC 9112, sections 2.2 and 5.2)."""
+def patient(head: bytes, blank: bytes, response: bool) -> Head | None:
+    """A head, and the line ends after it, with bare LFs or folded fields, and nothing else that is odd.
+
+    RFC 9112, sections 2.2 and 5.2: "a recipient MAY recognize a single LF as a line terminator".
+    """
     findings = []
     text = head
-    if b"\r" not in head.replace(b"\r\n", b"") and b"\0" not in head:
-        text = head.replace(b"\r\n", b"\n")
-        if text.count(b"\n") != head.count(b"\r\n"):
-            findings.append("http.bare_lf")
-        if b"\n " in text or b"\n\t" in text:
-            text = re.sub(rb"\n[ \t]+", b" ", text)
-            findings.append("http.folded_field")
-        text = text.replace(b"\n", b"\r\n")
+    breaks = head.count(b"\n")
+    returns = head.count(b"\r")
+    if not returns and blank == b"\n\n":
+        text = head.replace(b"\n", b"\r\n")
+        findings.append("http.bare_lf")
+    elif breaks != returns or head.count(b"\r\n") != breaks or blank != b"\n\r\n":
+        return None
+    if b"\r\n " in text or b"\r\n\t" in text:
+        text = re.sub(rb"\r\n[ \t]+", b" ", text)
+        findings.append("http.folded_field")
     parsed = parse_response(text) if response else parse_request(text)
     if parsed is None or ("http.folded_field" in findings and _framing_folded(head)):
         return None

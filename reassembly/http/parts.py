@@ -1,7 +1,7 @@
 """Bodies of several parts taken apart as they arrive: uploads of forms, ranges, and mail-like bodies that pages are.
 
-Between a body and the objects inside it. RFC 2046, section 5.1 (multipart); RFC 7578 (form-data); RFC 9110, section 14.6
-(byteranges). Lines may end in LF alone.
+Between a body and the objects inside it. RFC 2046, section 5.1 (multipart); RFC 7578 (form-data); RFC 9110,
+section 14.6 (byteranges). Lines may end in LF alone.
 """
 
 from __future__ import annotations

@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from reassembly.http.broken import Way, doubtful_framing, response_ways
-from reassembly.http.head import Head, Response
+from reassembly.http.head import Framing, Head, Response
 from reassembly.http.loose import dechunk
 
 MOST = 4  # readings of one message that are worth an object
 _MOST_TRIED = 16
-_CHUNKED, _EXACT, _NEXT, _LOOSE, _PART, _INSIDE, _REST, _SHORT = 90, 85, 84, 80, 60, 50, 40, 30
+_CHUNKED, _EXACT, _NEXT, _LOOSE, _PART, _INSIDE, _REST, _SHORT, _COMING = 90, 85, 84, 80, 60, 50, 40, 30, 45
 _STEP = 2  # off for each oddity of the head
 
 
@@ -27,13 +27,20 @@ class Reading:
     score: int
     cut: str | None = None
     findings: list[str] = field(default_factory=list)
+    framing: Framing = "none"  # how it goes on, if it does
+    start: int = 0
+    left: int = 0
+
+    @property
+    def ended(self) -> bool:
+        return self.framing == "none"
 
 
-def readings(raw: bytes, head: Head | None, ended: str | None) -> list[Reading]:
+def readings(raw: bytes, head: Head | None, ended: str | None, live: bool) -> list[Reading]:
     """The readings of `raw`, the best first, no two with the same body.
 
     `head`: the one before `raw`, or None where `raw` begins with a head in doubt. `ended`: None if the stream ended in
-    order or more messages follow, else why `raw` stops.
+    order or more messages follow, else why `raw` stops. `live`: more bytes of this message come.
     """
     if head is None:
         ways = response_ways(raw)
@@ -42,7 +49,7 @@ def readings(raw: bytes, head: Head | None, ended: str | None) -> list[Reading]:
         lines = b"".join(b"\r\n%b: %b" % pair for pair in head.fields.items())
         doubtful_framing(way, lines)
         ways = [way]
-    found = [reading for way in ways for reading in _framings(raw, way, ended)][:_MOST_TRIED]
+    found = [reading for way in ways for reading in _framings(raw, way, ended, live)][:_MOST_TRIED]
     found.sort(key=lambda reading: -reading.score)
     unlike: dict[tuple[bytes, bytes], Reading] = {}
     for reading in found:
@@ -52,17 +59,17 @@ def readings(raw: bytes, head: Head | None, ended: str | None) -> list[Reading]:
 
 def after_message(raw: bytes, head: Head, ended: str | None) -> list[Reading]:
     """A body whose length said that it was over, for clients that read to the end of the stream."""
-    return [Reading(head, raw, len(raw), _REST, ended, ["http.data_after_message"])]
+    return [Reading(head, raw, len(raw), _REST, ended, ["http.data_after_message"], "close")]
 
 
-def _framings(raw: bytes, way: Way, ended: str | None) -> list[Reading]:
+def _framings(raw: bytes, way: Way, ended: str | None, live: bool) -> list[Reading]:
     found: list[Reading] = []
     if way.chunked:
         found += _dechunked(raw, way, ended)
     for length in way.lengths:
-        found.append(_by_length(raw, way, length, ended))
+        found.append(_by_length(raw, way, length, ended, live))
     if isinstance(way.head, Response):
-        found.append(Reading(way.head, raw[way.start :], len(raw), _REST, ended))
+        found.append(Reading(way.head, raw[way.start :], len(raw), _REST, ended, framing="close", start=way.start))
     for reading in found:
         reading.score -= way.doubt * _STEP
     return found
@@ -79,15 +86,19 @@ def _dechunked(raw: bytes, way: Way, ended: str | None) -> list[Reading]:
         if not read.whole:
             finding.append("http.missing_last_chunk")
         cut = None if read.whole else ended or "fin"
-        found.append(Reading(way.head, read.body, read.end, score - by_lines, cut, finding))
+        reading = Reading(way.head, read.body, read.end, score - by_lines, cut, finding, start=way.start)
+        reading.framing = "none" if read.whole else "chunked"
+        found.append(reading)
         if read.strict and read.whole:
             break
     return found
 
 
-def _by_length(raw: bytes, way: Way, length: int, ended: str | None) -> Reading:
+def _by_length(raw: bytes, way: Way, length: int, ended: str | None, live: bool) -> Reading:
     end = way.start + length
     if end > len(raw):
-        return Reading(way.head, raw[way.start :], len(raw), _SHORT, ended or "fin")
+        short = Reading(way.head, raw[way.start :], len(raw), _COMING if live else _SHORT, ended or "fin")
+        short.framing, short.start, short.left = "length", way.start, end - len(raw)
+        return short
     score = _EXACT if end == len(raw) else _NEXT if raw.startswith(b"HTTP/1.", end) else _INSIDE
     return Reading(way.head, raw[way.start : end], end, score)

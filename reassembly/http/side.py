@@ -1,15 +1,20 @@
-"""The state of one direction of an HTTP/1 flow, for `reassembly.protocols.http1`."""
+"""The state of one direction of an HTTP/1 flow. Its steps are in `messages`, `bodies` and `doubt`.
+
+A step reads `data` from `pos` on, moves `pos` or changes `step`, and returns.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from reassembly.builder import Memory
+from reassembly.builder import Memory, Origin
 from reassembly.events import Data
 from reassembly.http.body import Body
 from reassembly.http.chunked import Chunks
+from reassembly.http.exchange import Exchange
 from reassembly.http.head import Head
+from reassembly.http.start import begins
 
 
 class Kept:
@@ -23,11 +28,13 @@ class Kept:
         self.size = 0
         self.whole = True  # nothing was left out
 
+    def has_room(self, data: bytes) -> bool:
+        """Whether `data` can be kept as well."""
+        return self.whole and self.size + len(data) <= self._memory.limits.reread_bytes
+
     def add(self, data: bytes) -> None:
         """Keeps `data`, or nothing at all any more."""
-        if not self.whole:
-            return
-        if self.size + len(data) > self._memory.limits.reread_bytes:
+        if not self.has_room(data):
             self.drop()
             self.whole = False
             return
@@ -52,13 +59,16 @@ class Side:
     """One direction of the flow, and how its next byte is to be read."""
 
     __slots__ = (
-        "body", "buffer", "chunks", "data", "direction", "doubts", "ended", "head", "held", "kept", "left", "pos",
-        "response", "scanned", "spent", "step",
+        "again", "body", "buffer", "chunks", "data", "direction", "doubts", "ended", "exchange", "first", "head",
+        "held", "kept", "left", "pos", "response", "scanned", "spent", "step",
     )  # fmt: skip
 
-    def __init__(self, direction: int, step: Step) -> None:
+    def __init__(self, direction: int, exchange: Exchange, first: Step, again: Step) -> None:
         self.direction = direction
-        self.step = step
+        self.exchange = exchange
+        self.first = first  # the step at the start of a message
+        self.again = again  # the step in a message that is to be read again
+        self.step = first
         self.response = False  # this direction brings responses
         self.data = b""  # what is being read, from `pos`
         self.pos = 0
@@ -74,13 +84,37 @@ class Side:
         self.doubts = 0  # messages that had to be read again
         self.ended = False
 
-    def reset(self, step: Step) -> None:
-        """Forgets the present message."""
+    @property
+    def origin(self) -> Origin:
+        return self.exchange.origin
+
+    def rest(self) -> bytes:
+        """Takes what is not read yet."""
+        rest = self.data[self.pos :] if self.pos else self.data
+        self.pos = len(self.data)
+        return rest
+
+    def reset(self) -> None:
+        """Forgets the present message; the next one begins here."""
         self.body = self.chunks = self.buffer = None
         if self.kept is not None:
             self.kept.drop()
             self.kept = None
-        self.step = step
+        self.step = self.first
+
+    def lose(self) -> None:
+        """Forgets the present message, and where we are."""
+        self.reset()
+        self.pos = len(self.data)
+        self.step = lost
 
 
-Step: TypeAlias = Callable[[Any, Side, Data], None]  # of the parser
+Step: TypeAlias = Callable[[Side, Data], None]
+
+
+def lost(side: Side, _event: Data) -> None:
+    """Somewhere in the stream: goes on where bytes that arrive begin with a message."""
+    if side.pos == 0 and begins(side.data, 0, side.response):
+        side.step = side.first
+    else:
+        side.pos = len(side.data)

@@ -1,0 +1,43 @@
+"""Missing bytes in an HTTP/1 flow: goes on at the right place where that is known, else at the next message."""
+
+from __future__ import annotations
+
+from reassembly.events import Data, Gap
+from reassembly.http.bodies import by_length, find_chunk, over
+from reassembly.http.body import Body
+from reassembly.http.doubt import settle
+from reassembly.http.side import Side
+
+
+def gap(side: Side, event: Gap) -> None:
+    """Bytes are missing."""
+    body = side.body
+    if body is None:
+        if side.kept is not None:
+            settle(side, Data(side.direction, b"", event.time, event.time), "gap")
+        side.lose()
+    elif side.chunks is not None or side.step is find_chunk:
+        _gap_in_chunks(side, body, event)
+    elif side.step is by_length:
+        _gap_in_length(side, body, event)
+    else:
+        body.gap(event.length, event.time)
+
+
+def _gap_in_length(side: Side, body: Body, event: Gap) -> None:
+    body.gap(min(event.length, side.left), event.time)
+    side.left -= event.length
+    if side.left <= 0:
+        over(side, event.time, None)
+        if side.left < 0:
+            side.lose()
+
+
+def _gap_in_chunks(side: Side, body: Body, event: Gap) -> None:
+    body.gap(event.length, event.time)
+    if side.kept is not None:
+        side.kept.drop()
+        side.kept.whole = False
+    if side.chunks is None or not side.chunks.skip(event.length):
+        side.chunks = None
+        side.step = find_chunk

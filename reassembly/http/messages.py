@@ -1,0 +1,202 @@
+"""Steps at the start of messages and in their heads: the well-formed ones at once, the others with patience.
+
+RFC 9112, sections 2 to 5.
+"""
+
+from __future__ import annotations
+
+import re
+
+from reassembly.events import Data, Switch
+from reassembly.http.bodies import by_length, chunked, until_close
+from reassembly.http.body import Body
+from reassembly.http.broken import more_fields, patient, request_way
+from reassembly.http.chunked import Chunks
+from reassembly.http.doubt import doubt
+from reassembly.http.exchange import switches
+from reassembly.http.head import Framing, Head, Request, Response, framing, parse_request, parse_response, unframed
+from reassembly.http.side import Side
+from reassembly.http.start import may_begin
+
+_BLANK = re.compile(rb"\n[ \t\v\f\r\0]*\n")  # the end of a head, for some client
+_JUNK = b"\0 "  # passed over before a request
+
+
+def start(side: Side, event: Data) -> None:
+    """At the start of a message, or in its head."""
+    if side.buffer is not None and not _buffered(side, side.buffer):
+        return
+    data, pos = side.data, side.pos
+    end = data.find(b"\r\n\r\n", pos)
+    if end >= 0:
+        head = data[pos:end]
+        parsed = parse_response(head) if side.response else parse_request(head)
+        if parsed is not None and not (side.response and unframed(parsed) and more_fields(data, end + 4)):
+            side.pos = end + 4
+            _message(side, parsed, event)
+            return
+    _unclear(side, event)
+
+
+def _buffered(side: Side, buffer: bytearray) -> bool:
+    """Adds to the head that is not whole yet; whether there is now something to look at."""
+    buffer += side.rest()
+    if may_begin(bytes(buffer[:33]), 0, side.response) and not _BLANK.search(buffer, max(side.scanned - 64, 0)):
+        _unfinished(side, buffer)
+        return False
+    side.data = bytes(buffer)
+    side.pos = 0
+    side.buffer = None
+    return True
+
+
+def _unfinished(side: Side, buffer: bytearray) -> None:
+    side.buffer = buffer
+    side.scanned = len(buffer)
+    if side.scanned > side.origin.limits.header_bytes:
+        side.origin.memory.counters["header_bytes"] += 1
+        side.lose()
+
+
+def _unclear(side: Side, event: Data) -> None:
+    """No well-formed head here: not whole yet, not well-formed, or no head at all."""
+    data, pos = side.data, side.pos
+    while pos < len(data) and data[pos] in b"\r\n":
+        pos += 1  # RFC 9112, section 2.2: empty lines before a message are ignored
+    side.pos = pos
+    if pos == len(data):
+        return
+    if not may_begin(data, pos, side.response):
+        _no_message(side)
+        return
+    blank = _BLANK.search(data, pos)
+    if blank is None:
+        _unfinished(side, bytearray(side.rest()))
+        return
+    head = data[pos : blank.start()].removesuffix(b"\r")
+    parsed = patient(head, blank[0], side.response)
+    if parsed is not None and not more_fields(data, blank.end()):
+        side.pos = blank.end()
+        _message(side, parsed, event)
+    else:
+        _malformed(side, blank.end(), event)
+
+
+def _malformed(side: Side, end: int, event: Data) -> None:
+    if side.response:
+        doubt(side, None)
+        return
+    request = request_way(side.data[side.pos : end])
+    side.pos = end
+    if request is None:
+        side.lose()
+    else:
+        _message(side, request, event)
+
+
+def _no_message(side: Side) -> None:
+    """Bytes that begin no message: a body that should not be there, another protocol, or we are lost."""
+    if side.response:
+        if side.head is None and side.origin.flow.midstream:
+            side.lose()
+        else:
+            doubt(side, side.head)
+    elif isinstance(side.head, Request) and side.head.switches:
+        side.held = []
+        side.step = hold
+    elif side.data[side.pos] in _JUNK:
+        side.pos += 1
+    else:
+        side.lose()
+
+
+def _message(side: Side, head: Head, event: Data) -> None:
+    side.head = head
+    side.spent = False
+    exchange = side.exchange
+    if isinstance(head, Request):
+        exchange.ask(head)
+        if head.method == b"CONNECT":
+            side.held = []
+            side.step = hold
+        kind, length = framing(head.fields, head.version, "none")
+    else:
+        exchange.pair(head)
+        if (head.status == 101 or (head.request is not None and head.request.switches)) and switches(head):
+            exchange.switched = True
+            return
+        kind, length = _answer_framing(head)
+    if kind != "none":
+        _begin_body(side, head, kind, length, event)
+
+
+def _answer_framing(response: Response) -> tuple[Framing, int]:
+    """How the body of a response ends (RFC 9112, section 6.3)."""
+    status, request = response.status, response.request
+    if status < 200 or status == 204 or status == 304:
+        return "none", 0
+    if request is not None and request.method == b"HEAD":
+        return "none", 0
+    return framing(response.fields, response.version, "close")
+
+
+def _begin_body(side: Side, head: Head, kind: Framing, length: int, event: Data) -> None:
+    """The head is over: what follows is its body, if it has one."""
+    if kind == "length":
+        _begin_length(side, head, length, event)
+    elif kind == "chunked":
+        side.body = Body(side.origin, head, side.direction)
+        side.chunks = Chunks()
+        side.step = chunked
+    elif kind == "close":
+        side.body = Body(side.origin, head, side.direction)
+        side.step = until_close
+    elif kind == "doubtful":
+        doubt(side, head)
+        if b"chunked" in head.fields.get(b"transfer-encoding", b"").lower():
+            side.chunks = Chunks()
+
+
+def _begin_length(side: Side, head: Head, length: int, event: Data) -> None:
+    body = Body(side.origin, head, side.direction)
+    data, pos = side.data, side.pos
+    end = pos + length
+    if end > len(data):
+        side.body = body
+        side.left = length
+        side.step = by_length
+        return
+    side.pos = end
+    side.spent = True
+    body.write(data[pos:end], event.began)
+    side.exchange.out += body.finish(event.time, None)
+    if side.response and end < len(data) and not may_begin(data, end, True) and data[end] not in b"\r\n":
+        side.pos = pos  # for clients that read on
+        doubt(side, head)
+
+
+def hold(side: Side, event: Data) -> None:
+    """After a request to switch: what comes belongs to the other protocol if the answer is yes."""
+    held = side.held or []
+    side.held = held
+    if side.exchange.refused():
+        side.held = None
+        side.step = start
+        if isinstance(side.head, Request):
+            side.head.switches = False
+        side.data = b"".join(data.payload for data in held) + side.rest()
+        side.pos = 0
+        return
+    held.append(Data(side.direction, side.rest(), event.began, event.time))
+    if sum(len(data.payload) for data in held) > side.origin.limits.undecided_bytes:
+        side.exchange.switched = True
+
+
+def switch(side: Side, other: Side, event: Data) -> Switch:
+    """What the next protocol is to be fed: what the other direction held back, and the rest of this one."""
+    rest = [*(side.held or ()), *(other.held or ())]
+    if other.buffer:
+        rest.append(Data(other.direction, bytes(other.buffer), event.began, event.time))
+    if side.pos < len(side.data):
+        rest.append(Data(side.direction, side.rest(), event.began, event.time))
+    return Switch(tuple(rest))
