@@ -1,4 +1,4 @@
-"""What the pool adds to the slowest engine: `total / slowest` beside engines of 400 ms, milliseconds beside instant ones.
+"""What the pool adds: `total / slowest` beside engines of 400 ms, milliseconds beside instant ones.
 
     python bench/latency.py
 """
@@ -67,7 +67,7 @@ def main() -> int:
     slow = sorted(one.latency.total / one.latency.slowest for one in run(0.4, 100, 0.05))
     instant = sorted(one.latency.overhead / 1e6 for one in run(0.0, 500, 0.002))
     median, high = statistics.median(slow), slow[int(len(slow) * 0.99)]
-    print(f"total / slowest engine, three engines of 400 ms: median {median:.4f} (must 1.05), p99 {high:.4f} (must 1.10)")
+    print(f"total / slowest, three engines of 400 ms: median {median:.4f} (must 1.05), p99 {high:.4f} (must 1.10)")
     print(f"overhead beside instant engines: median {statistics.median(instant):.3f} ms (must 3 ms)")
     return 0 if median <= 1.05 and high <= 1.10 and statistics.median(instant) <= 3 else 1
 
