@@ -57,7 +57,7 @@ def settle(side: Side, event: Data, ended: str | None) -> None:
     """
     assert side.kept is not None
     raw = side.kept.take()
-    found = _readings(side, raw, ended, False)
+    found = _readings(side, raw, ended or ("gap" if side.holed else None), False)
     side.exchange.out += objects_of(found, side.origin, side.direction, event)
     end = found[0].end if found else len(raw)
     side.reset()

@@ -12,7 +12,10 @@ from reassembly.http.side import Side
 def gap(side: Side, event: Gap) -> None:
     """Bytes are missing."""
     body = side.body
-    if body is None:
+    if body is None and side.buffer is not None and event.length < side.origin.limits.header_bytes:
+        side.buffer.append(0)  # makes the head odd, so that it is read with patience
+        side.holed = True
+    elif body is None:
         if side.kept is not None:
             settle(side, Data(side.direction, b"", event.time, event.time), "gap")
         side.lose()

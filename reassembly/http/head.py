@@ -17,7 +17,7 @@ _STATUS = re.compile(rb"HTTP/1\.([01]) ([1-5]\d\d)(?: [^\r\n\0]*)?\Z")
 _METHOD = re.compile(rb"[A-Z][A-Z_\-]{1,31}\Z")
 REQUEST_LINE = re.compile(rb"[A-Z][A-Z_\-]{1,31} [^\s]+ HTTP/1\.[01]\r?\n")
 _LISTS = frozenset((b"transfer-encoding", b"content-encoding"))
-_DIGITS = frozenset(range(0x30, 0x3A))
+_LONGEST_LENGTH = 18  # digits: what 64 bits can hold
 
 HTTP_1_0, HTTP_1_1 = "1.0", "1.1"
 
@@ -64,16 +64,18 @@ def fields_of(head: bytes) -> tuple[Fields, list[str]] | None:
     fields: Fields = {}
     findings: list[str] = []
     for name, value in pairs:
-        name = name.lower()
-        if name in fields:
-            _repeated(fields, name, value, findings)
-        else:
-            fields[name] = value
+        fields[name.lower()] = value
+    if len(fields) != count:
+        fields = {}
+        for name, value in pairs:
+            _add(fields, name.lower(), value, findings)
     return fields, findings
 
 
-def _repeated(fields: Fields, name: bytes, value: bytes, findings: list[str]) -> None:
-    if name in _LISTS:
+def _add(fields: Fields, name: bytes, value: bytes, findings: list[str]) -> None:
+    if name not in fields:
+        fields[name] = value
+    elif name in _LISTS:
         # RFC 9110, section 5.3: "combining the values in order into a comma-separated list"
         fields[name] += b"," + value
     elif name == b"content-length":
@@ -113,7 +115,7 @@ def framing(fields: Fields, version: str, default: Framing) -> tuple[Framing, in
     """
     coding = fields.get(b"transfer-encoding")
     length = fields.get(b"content-length")
-    if b"chunked" in fields.get(b"content-encoding", b"").lower():
+    if b"content-encoding" in fields and b"chunked" in fields[b"content-encoding"].lower():
         return "doubtful", 0  # the right word in the wrong field
     if coding is not None:
         if length is not None or version != HTTP_1_1:
@@ -121,8 +123,9 @@ def framing(fields: Fields, version: str, default: Framing) -> tuple[Framing, in
         return ("chunked", 0) if chunked_last(coding) else ("doubtful", 0)
     if length is None:
         return default, 0
-    length = length.strip(b" \t")
-    if not length or not _DIGITS.issuperset(length) or len(length) > 18:
+    if not length.isdigit():
+        length = length.rstrip(b" \t")
+    if not length.isdigit() or len(length) > _LONGEST_LENGTH:
         return "doubtful", 0
     size = int(length)
     return ("length", size) if size else ("none", 0)

@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 
 _HEX = re.compile(rb"[0-9A-Fa-f]+")
+_TRAILER = re.compile(rb"(?:[!-9;-~]{1,64}:[^\r\n]{0,1024}\r?\n){1,16}\r?\n")
+_LAST = re.compile(rb"[\s\0]*[+\-]?0+(?:[xX]0*)?[\s\0]*(?:;.*)?\Z", re.DOTALL)
 _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r\n")
 _BREAKS = b"\r\n"
 _FILLING = b" \t\r\n\0\v\f"
@@ -69,9 +71,9 @@ def _last(raw: bytes, at: int, read: Dechunked) -> int:
     if raw[at : at + 2] == b"\r\n":
         return at + 2
     read.strict = False
-    end = raw.find(b"\r\n\r\n", at, at + _LONGEST_LINE)
-    if end >= 0 and b":" in raw[at:end]:
-        return end + 4
+    trailer = _TRAILER.match(raw, at)
+    if trailer is not None:
+        return trailer.end()
     while at < len(raw) and raw[at] in _FILLING:
         at += 1
     return at
@@ -91,7 +93,7 @@ def _odd_chunk(raw: bytes, at: int, read: Dechunked, by_lines: bool) -> int | No
     else:
         return None
     sizes = _sizes(raw[at:line_end])
-    if 0 in sizes and raw[at:line_end].strip(_FILLING + b"0xX+-") == b"":
+    if 0 in sizes and _LAST.match(raw, at, line_end):
         return _last(raw, _past_break(raw, line_end), read)
     found = _by_lines(raw, sizes, line_end, read) if by_lines else _borne_out(raw, sizes, line_end, read)
     return found if found is not None else _cut_off(raw, sizes, line_end, read)

@@ -104,8 +104,11 @@ def _no_message(side: Side) -> None:
     elif isinstance(side.head, Request) and side.head.switches:
         side.held = []
         side.step = hold
-    elif side.data[side.pos] in _JUNK:
+    elif side.data[side.pos] in _JUNK and side.head is None:
         side.pos += 1
+    elif side.head is not None:
+        doubt(side, side.head)
+        side.spent = True  # no request has a body without a length, but some clients send one
     else:
         side.lose()
 

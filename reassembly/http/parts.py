@@ -27,9 +27,9 @@ _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
 def parts_of(fields: Fields, builder: Builder) -> Parts | None:
     """What takes the body behind these fields apart; None if it is of one piece."""
     value = fields.get(b"content-type", b"")
-    lower = value[:64].lower()
-    if b"multipart/" not in lower and b"boundary" not in value.lower() and not lower.startswith(b"message/"):
-        return _encoded(fields, builder)
+    lower = value.lower()
+    if b"boundary" not in lower and not lower.startswith((b"multipart/", b"message/")):
+        return _encoded(fields, builder) if b"content-transfer-encoding" in fields else None
     boundary = parameter(value, b"boundary")
     if boundary is not None and 0 < len(boundary) <= _LONGEST_BOUNDARY:
         return Parts(builder, boundary)

@@ -60,7 +60,7 @@ class Side:
 
     __slots__ = (
         "again", "body", "buffer", "chunks", "data", "direction", "doubts", "ended", "exchange", "first", "head",
-        "held", "kept", "left", "pos", "response", "scanned", "spent", "step",
+        "held", "holed", "kept", "left", "pos", "response", "scanned", "spent", "step",
     )  # fmt: skip
 
     def __init__(self, direction: int, exchange: Exchange, first: Step, again: Step) -> None:
@@ -81,6 +81,7 @@ class Side:
         self.chunks: Chunks | None = None
         self.kept: Kept | None = None
         self.held: list[Data] | None = None  # what came after a request to switch protocols
+        self.holed = False  # bytes of the head are missing
         self.doubts = 0  # messages that had to be read again
         self.ended = False
 
@@ -100,6 +101,7 @@ class Side:
         if self.kept is not None:
             self.kept.drop()
             self.kept = None
+        self.holed = False
         self.step = self.first
 
     def lose(self) -> None:
