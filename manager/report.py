@@ -10,7 +10,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -58,8 +59,7 @@ def report(summary: Summary, scanning: bool, everything: bool = False) -> None:
     out.print(_headline(summary), highlight=False)
     for table in (_objects(summary, scanning, ROWS * many), _unscanned(summary, ROWS * many), _engines(summary)):
         if table is not None:
-            out.print()
-            out.print(table)
+            _print_table(out, table)
     for text in _remarks(summary):
         out.print(text, highlight=False)
 
@@ -79,38 +79,34 @@ def console() -> Console:
     return Console(highlight=False, emoji=False, markup=False)
 
 
-def _alarms(summary: Summary, most: int) -> Iterator[Text]:
+def _alarms(summary: Summary, most: int) -> Iterator[Group | Text]:
     for alarm in summary.gravest(most):
         yield _alarm(alarm)
     if (rest := summary.alarm_count - min(most, len(summary.alarms))) > 0:
         yield Text(f"and {count(rest, 'alarm')} more (--json has all of them)\n", "bold")
 
 
-def _alarm(alarm: Alarm) -> Text:
+def _alarm(alarm: Alarm) -> Group:
     severity, target = severity_name(alarm.severity), alarm.worst.target
-    to = ", ".join(visible(name, 60) for name in alarm.recipients[:3])
-    more = f" and {len(alarm.recipients) - 3} more" if len(alarm.recipients) > 3 else ""
-    text = Text.assemble(
-        (f" {severity.upper()} ", COLOURS[severity]),
-        "  ",
-        (visible(alarm.sender, 60), "bold"),
-        " → ",
-        (to + more, "bold"),
-        f"  {timestamp(alarm.time)[:19].replace('T', ' ')}\n",
-    )
+    head = Text.assemble((f" {severity.upper()} ", COLOURS[severity]), f"  {_when(alarm.time)}")
     name = visible(target.name, 70) if target.name else f"({target.kind.replace('_', ' ')} without a name)"
-    text.append(f"  {name}", "cyan").append(f"  {target.mime_type}, {size(target.size)}, {target.sha256[:16]}\n")
-    text.append(f"  {place(target).lstrip(', ')}\n", "dim")
+    body = Text.assemble((visible(alarm.sender, 60), "bold"), " → ", (_recipients(alarm), "bold"), "\n")
+    body.append(name, "cyan").append(f"  {target.mime_type}, {size(target.size)}, {target.sha256[:16]}\n")
+    body.append(f"{place(target).strip(', ')}\n", "dim")
     for verdict in sorted(alarm.verdicts, key=lambda one: one.engine):
         if verdict.status in ("malicious", "suspicious"):
-            text.append(f"  {verdict.engine}: ").append(visible(verdict.signature or verdict.status, 70) + "\n", "red")
-    return text.append(f"  {advice(target, alarm.verdict)}\n")
+            body.append(f"{verdict.engine}: ").append(visible(verdict.signature or verdict.status, 70) + "\n", "red")
+    return Group(head, Padding(body.append(f"{advice(target, alarm.verdict)}\n"), (0, 0, 0, 2)))
+
+
+def _recipients(alarm: Alarm) -> str:
+    more = f" and {len(alarm.recipients) - 3} more" if len(alarm.recipients) > 3 else ""
+    return ", ".join(visible(name, 60) for name in alarm.recipients[:3]) + more
 
 
 def _headline(summary: Summary) -> Text:
     rate = size(int(summary.bytes / summary.seconds)) + "/s" if summary.seconds > 0 else ""
-    total = sum(summary.objects.values())
-    text = Text(f"{count(total, 'object')}", "bold")
+    text = Text.assemble((count(sum(summary.objects.values()), "object"), "bold"))
     text.append(f" in {count(summary.packets, 'packet')}, {size(summary.bytes)}, {summary.seconds:.1f} s ({rate})")
     if summary.first is not None and summary.last is not None:
         text.append(f"\non the wire {_when(summary.first)} to {_when(summary.last)} UTC", "dim")
@@ -121,11 +117,19 @@ def _when(ns: int) -> str:
     return timestamp(ns)[:19].replace("T", " ")
 
 
+def _print_table(out: Console, table: Table) -> None:
+    """Title, rows and what is said below, each from the left edge."""
+    title, table.title, below, table.caption = table.title, None, table.caption, None
+    out.print()
+    out.print(Text(str(title), "bold"))
+    out.print(table)
+    if below:
+        out.print(Text(str(below), "dim"))
+
+
 def plain_table(title: str, *columns: str) -> Table:
     """Columns whose name begins with > hold numbers."""
-    table = Table(
-        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1)
-    )
+    table = Table(title=title, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
     for column in columns:
         name = column.lstrip(">")
         right = column.startswith(">")
@@ -150,7 +154,7 @@ def _objects(summary: Summary, scanning: bool, most: int) -> Table | None:
         table.add_row("", f"{count(len(rest), 'more kind')} (-v)", f"{numbers[0]:,}", size(numbers[1]), "")
     if scanning:
         said = ", ".join(f"{number:,} {verdict}" for verdict, number in summary.verdicts.most_common())
-        table.caption, table.caption_justify = said.replace("_", " "), "left"
+        table.caption = said.replace("_", " ")
     return table
 
 
@@ -170,7 +174,7 @@ def _unscanned(summary: Summary, most: int) -> Table | None:
         table.add_row("", f"{len(ordered) - most} more (-v)", "", "", "")
     if summary.names:
         names = ", ".join(f"{visible(name, 40)} ({number:,})" for name, number in summary.names.most_common(NAMES))
-        table.caption, table.caption_justify = f"TLS servers: {names}", "left"
+        table.caption = f"TLS servers: {names}"
     return table
 
 
@@ -193,11 +197,10 @@ def _engines(summary: Summary) -> Table | None:
             said["error"] + said["timeout"],
             said["skipped"],
         )
-        times = (milliseconds(counts.seconds.at(share)) for share in (0.5, 0.99))
+        times = (milliseconds(counts.seconds.at(share)) if counts.seconds.count else "" for share in (0.5, 0.99))
         versions = visible(" ".join(filter(None, (counts.version, counts.database_version))), 40)
         table.add_row(name, versions, *(f"{number:,}" if number else "" for number in numbers), *times)
     if summary.ratio.count:
-        table.caption_justify = "left"
         table.caption = (
             f"total / slowest engine: median {summary.ratio.at(0.5):.2f}, 99 % {summary.ratio.at(0.99):.2f}; "
             f"overhead {milliseconds(summary.overhead.at(0.5))} and {milliseconds(summary.overhead.at(0.99))}"
