@@ -76,7 +76,7 @@ def daemon_cpu(process: int) -> float:
 
 
 def turns(runs: int, steps: Mapping[str, Callable[[], Cost]]) -> dict[str, list[Cost]]:
-    """Each step once a turn, for `runs` turns. What fails is left out of the answer, with the reason on the terminal."""
+    """Each step once a turn, for `runs` turns. What fails is left out, and said on the terminal."""
     costs: dict[str, list[Cost]] = {name: [] for name in steps}
     for _ in range(runs):
         for name in [name for name in steps if name in costs]:

@@ -56,12 +56,14 @@ def suricata(capture: Path, home: Path, store: bool = False) -> Cost:
         settings.write_text(_suricata_settings(SURICATA_YAML.read_text(), store))
     shutil.rmtree(logs, ignore_errors=True)
     logs.mkdir()
-    options = ["-k", "none", "-S", "/dev/null", "--runmode", "single", "-l", str(logs), "-r", str(capture)]
+    options = ["-S", "/dev/null", "--runmode", "single", "-l", str(logs), "-r", str(capture)]
     return run([command("suricata"), "-c", str(settings), *options])
 
 
 def _suricata_settings(stock: str, store: bool) -> str:
-    stock, count = re.subn(r"(force-magic: no.*?)#force-hash: \[md5\]", r"\1force-hash: [sha256]", stock, 1, re.S)
+    stock, count = re.subn(
+        r"(force-magic: no.*?)#force-hash: \[md5\]", r"\1force-hash: [sha256]", stock, count=1, flags=re.S
+    )
     if not count:
         raise Failed(f"{SURICATA_YAML}: files of eve-log are not where they are in the stock settings")
     if store:

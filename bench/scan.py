@@ -77,7 +77,9 @@ def _compile(rules: Path, home: Path) -> Path:
     files = [rules] if rules.is_file() else sorted(file for file in rules.rglob("*") if file.suffix in ENDINGS)
     compiled = home / "rules.yarc"
     names = [f"n{number}:{file}" for number, file in enumerate(files)]
-    externals = [part for name in ("filename", "filepath", "extension", "filetype", "protocol") for part in ("-d", f"{name}=x")]
+    externals = [
+        part for name in ("filename", "filepath", "extension", "filetype", "protocol") for part in ("-d", f"{name}=x")
+    ]
     subprocess.run([peers.command("yarac"), *externals, *names, str(compiled)], check=True, capture_output=True)
     return compiled
 

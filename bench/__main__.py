@@ -1,0 +1,70 @@
+"""The figures of tapscan, each against a peer or a limit, measured in one run.
+
+python -m bench                     all groups
+python -m bench extract memory      some
+python -m bench --write             puts the table into bench/README.md as well
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from bench import extract, latency, memory, peers, scan, start, workers
+from bench.captures import HERE, Captures
+from bench.figures import Figure, text, write_json, write_markdown
+
+ROOT = Path(__file__).parent
+STARTER = ROOT.parent / "engines/starter"
+
+
+def main() -> int:
+    """Exit code 1 when a figure is beyond what it must be."""
+    given = _arguments()
+    places = Captures(given.captures)
+    if lacking := peers.missing(*peers.PACKAGES):
+        print(f"-- {lacking}; what needs it has no figure")
+    groups: dict[str, Callable[[Captures, Path], list[Figure]]] = {
+        "extract": extract.figures,
+        "workers": workers.figures,
+        "scan": partial(scan.figures, rules=given.rules),
+        "latency": latency.figures,
+        "memory": memory.figures,
+        "start": start.figures,
+    }
+    figures = []
+    for name in given.groups or groups:
+        figures += _group(name, groups[name], places)
+    print("\n" + text(figures), end="")
+    write_json(figures, ROOT / "results.json")
+    if given.write:
+        write_markdown(figures, ROOT / "README.md")
+    return int(any(figure.state == "MISSED" for figure in figures))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measures tapscan against its peers.")
+    names = ("extract", "workers", "scan", "latency", "memory", "start")
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=", ".join(names), choices=[*names, []])
+    parser.add_argument("--captures", type=Path, default=HERE, metavar="DIR", help="A.pcap and small.pcap are there")
+    parser.add_argument("--rules", type=Path, default=STARTER, help="YARA rules, file or folder (default: starter)")
+    parser.add_argument("--write", action="store_true", help="also put the table into bench/README.md")
+    return parser.parse_args()
+
+
+def _group(name: str, measure: Callable[[Captures, Path], list[Figure]], places: Captures) -> list[Figure]:
+    began = time.monotonic()
+    print(f"-- {name}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="tapscan-bench-") as home:
+        figures = measure(places, Path(home))
+    print(f"   {time.monotonic() - began:.0f} s", flush=True)
+    return figures
+
+
+if __name__ == "__main__":
+    sys.exit(main())
