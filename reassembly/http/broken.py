@@ -13,8 +13,8 @@ from reassembly.http.head import Fields, Head, Request, Response, fields_of, par
 _SLACK = 1024  # junk that clients skip before a status line
 _MOST_ENDS = 6
 _BLANKS = re.compile(rb"[\r\n][ \t\v\f\0\r\n]*[\r\n]")
-_STATUS_LINE = re.compile(rb"HTTP/", re.IGNORECASE)
-_STATUS = re.compile(rb"HTTP[^\s]*[\s\0]+0*([1-9]\d\d)", re.IGNORECASE)
+_STATUS_LINE = re.compile(rb"HTTP/|ICY ", re.IGNORECASE)
+_STATUS = re.compile(rb"(?:HTTP|ICY)[^\s]*[\s\0]+0*([1-9]\d\d)", re.IGNORECASE)
 _VERSION = re.compile(rb"HTTP/(\d{1,3}(?:\.\d{1,3})?)", re.IGNORECASE)
 _LOOKS_LIKE_FIELD = re.compile(rb"[ \t]*[!-9;-~]{1,64}[ \t]*:")
 _MORE_FIELDS = re.compile(rb"[\s\0]*[A-Za-z][A-Za-z0-9\-]{1,40}[ \t]*:[^\r\n]*[\r\n]")
@@ -23,7 +23,11 @@ _LINE = re.compile(rb"\r\0*\n|\n\r|\n|\r")
 _LENGTH = re.compile(rb"content[\s\0]*-[\s\0]*length[^a-z0-9:]*:((?:[^\r\n]|[\r\n]+[ \t])*)", re.IGNORECASE)
 _CODING = re.compile(rb"content[\s\0]*-[\s\0]*encoding[^a-z0-9:]*:((?:[^\r\n]|[\r\n]+[ \t\0\v\f\x80-\xff]|\r(?!\n))*)",
                      re.IGNORECASE)  # fmt: skip
-_FOLDED_FRAMING = re.compile(rb"(?:transfer-encoding|content-(?:encoding|length))[^\n]*\n[ \t]", re.IGNORECASE)
+_FOLDED_FRAMING = re.compile(
+    rb"(?:transfer-encoding|content-(?:encoding|length))[^\n]*\n[ \t]"
+    rb"|\n[ \t]+(?:transfer-encoding|content-(?:encoding|length))",
+    re.IGNORECASE,
+)
 _NUMBER = re.compile(rb"0x[0-9a-f]+|\d+")
 _KNOWN = re.compile(rb"gzip|deflate|zstd|(?<![a-z])br(?![a-z])")
 _MOST_NUMBERS = 4
@@ -57,8 +61,9 @@ def patient(head: bytes, blank: bytes, response: bool) -> Head | None:
     if not returns and blank == b"\n\n":
         text = head.replace(b"\n", b"\r\n")
         findings.append("http.bare_lf")
-    elif breaks != returns or head.count(b"\r\n") != breaks or blank != b"\n\r\n":
+    elif breaks != returns - 1 or head.count(b"\r\n") != breaks or blank != b"\n\r\n" or head[-1:] != b"\r":
         return None
+    text = text.removesuffix(b"\r")
     if b"\r\n " in text or b"\r\n\t" in text:
         text = re.sub(rb"\r\n[ \t]+", b" ", text)
         findings.append("http.folded_field")
@@ -70,10 +75,7 @@ def patient(head: bytes, blank: bytes, response: bool) -> Head | None:
 
 
 def _framing_folded(head: bytes) -> bool:
-    return (
-        re.search(rb"(?:transfer-encoding|content-encoding|content-length)[^\n]*\n[ \t]", head, re.IGNORECASE)
-        is not None
-    )
+    return _FOLDED_FRAMING.search(head) is not None
 
 
 def response_ways(raw: bytes) -> list[Way]:

@@ -11,6 +11,7 @@ _SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n\0]*)?\r\n\Z")
 _BEGUN = re.compile(rb"[0-9A-Fa-f]{1,15}[ \t]*(?:;[^\r\n]*)?\r?")
 _TRAILER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\r\n\0]*\r\n\Z")
 _LONGEST_LINE = 16 << 10  # of a chunk's size with its extensions; common servers take 4 to 16 KiB
+_LARGEST = 1 << 32  # a chunk of that size is meant to overflow something
 _AT_SIZE, _AT_END, _AT_TRAILER = range(3)
 
 
@@ -81,6 +82,9 @@ class Chunks:
                 self.odd = True
                 return
             self.need = int(match[1], 16)
+            if self.need >= _LARGEST:
+                self.odd = True
+                return
             self._at = _AT_END if self.need else _AT_TRAILER
         elif line == b"\r\n":
             self.done = True

@@ -153,7 +153,8 @@ def _data_starts(raw: bytes, line_end: int) -> list[int]:
     feed = raw.find(b"\n", line_end, line_end + _LONGEST_LINE)
     if feed >= 0:
         starts.append(feed + 1)
-    return list(dict.fromkeys(starts))[:6]
+    # Data seldom begins with a line break: where it seems to, more of the break was meant.
+    return sorted(dict.fromkeys(starts[:6]), key=lambda start: raw[start : start + 1] in (b"\r", b"\n"))
 
 
 def _after_data(raw: bytes, at: int, junk: bool) -> int | None:

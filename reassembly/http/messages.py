@@ -73,8 +73,7 @@ def _unclear(side: Side, event: Data) -> None:
     if blank is None:
         _unfinished(side, bytearray(side.rest()))
         return
-    head = data[pos : blank.start()].removesuffix(b"\r")
-    parsed = patient(head, blank[0], side.response)
+    parsed = patient(data[pos : blank.start()], blank[0], side.response)
     if parsed is not None and not more_fields(data, blank.end()):
         side.pos = blank.end()
         _message(side, parsed, event)
