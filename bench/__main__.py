@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from bench import extract, latency, memory, peers, scan, start, workers
-from bench.captures import HERE, Captures
+from bench.collection import HERE, Captures
 from bench.figures import Figure, text, write_json, write_markdown
 
 ROOT = Path(__file__).parent

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from bench import captures, measure, peers
+from bench import measure, peers
+from bench.collection import Captures
 from bench.figures import Figure
 
 RUNS = 5
@@ -13,12 +14,12 @@ LIMITS = {"A": (0.5, 1.0), "small": (0.8, 1.2)}  # goal, must; against Suricata
 PEERS = {"suricata": peers.suricata, "tcpflow": peers.tcpflow, "tshark": peers.tshark}
 
 
-def figures(places: captures.Captures, home: Path) -> list[Figure]:
+def figures(places: Captures, home: Path) -> list[Figure]:
     """Two captures, each against what is installed of the peers."""
     return [figure for name in LIMITS for figure in _capture(name, places, home)]
 
 
-def _capture(name: str, places: captures.Captures, home: Path) -> list[Figure]:
+def _capture(name: str, places: Captures, home: Path) -> list[Figure]:
     capture = places.traffic(name)
     if capture is None:
         goal, must = LIMITS[name]

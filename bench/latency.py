@@ -7,7 +7,7 @@ import statistics
 import time
 from pathlib import Path
 
-from bench.captures import Captures
+from bench.collection import Captures
 from bench.figures import Figure
 from engines.pool import Pool, Scanned
 from engines.verdicts import Verdict
@@ -20,7 +20,8 @@ FLOW = Flow("bench", bytes(4), 1, bytes(4), 2, "tcp", (), b"", b"", 0, "bench", 
 class Waiting:
     """An engine that takes its time, as a licensed scanner in another process does."""
 
-    version = database_version = None
+    version: str | None = None
+    database_version: str | None = None
     timeout = 10.0
 
     def __init__(self, name: str, seconds: float, slots: int) -> None:
@@ -50,7 +51,7 @@ def sample(number: int, size: int) -> Object:
 def run(seconds: float, objects: int, pause: float) -> list[Scanned]:
     """Objects handed over one every `pause` seconds to three engines."""
     pool = Pool([Waiting(f"engine{number}", seconds, slots=16) for number in range(3)])
-    scanned = []
+    scanned: list[Scanned] = []
     for number in range(objects):
         one = sample(number, 10_000)
         pool.submit(one, time.monotonic_ns())

@@ -6,6 +6,7 @@ Two things are compared in one run only, in turns (A B A B), so that what else t
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import statistics
 import subprocess
@@ -53,7 +54,7 @@ def run(argv: Sequence[str], good: tuple[int, ...] = (0,), output: Path = Path(o
     return Cost(usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss << 10)
 
 
-def _wait(process: subprocess.Popen[bytes]) -> tuple[int, object]:
+def _wait(process: subprocess.Popen[bytes]) -> tuple[int, resource.struct_rusage]:
     """What wait4 says of it and of all children that it waited for itself."""
 
     def late(_signal: int, _frame: object) -> None:
@@ -90,9 +91,10 @@ def turns(runs: int, steps: Mapping[str, Callable[[], Cost]]) -> dict[str, list[
 
 def ratio(ours: Sequence[Cost], theirs: Sequence[Cost], field: str = "cpu") -> float:
     """Median of the ratios of the turns."""
-    return statistics.median(getattr(one, field) / getattr(two, field) for one, two in zip(ours, theirs, strict=True))
+    pairs = zip(ours, theirs, strict=True)
+    return float(statistics.median(getattr(one, field) / getattr(two, field) for one, two in pairs))
 
 
 def median(costs: Sequence[Cost], field: str = "cpu") -> float:
     """Median of one field."""
-    return statistics.median(getattr(cost, field) for cost in costs)
+    return float(statistics.median(getattr(cost, field) for cost in costs))

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench import captures, measure, peers
+from bench import measure, peers
+from bench.collection import Captures
 from bench.figures import Figure
 
 LIMITS = {"flows": (500, 800), "large": (300, 400)}  # MB: goal, must
 NAMES = {"flows": "memory, 100,000 open flows", "large": "memory, one object of 1 GB"}
 
 
-def figures(places: captures.Captures, _home: Path) -> list[Figure]:
+def figures(places: Captures, _home: Path) -> list[Figure]:
     """One run each: memory does not vary as time does."""
     return [_figure(name, places) for name in LIMITS]
 
 
-def _figure(name: str, places: captures.Captures) -> Figure:
+def _figure(name: str, places: Captures) -> Figure:
     goal, must = LIMITS[name]
     capture = places.synthetic(name)
     try:

@@ -61,11 +61,10 @@ def suricata(capture: Path, home: Path, store: bool = False) -> Cost:
 
 
 def _suricata_settings(stock: str, store: bool) -> str:
-    stock, count = re.subn(
-        r"(force-magic: no.*?)#force-hash: \[md5\]", r"\1force-hash: [sha256]", stock, count=1, flags=re.S
-    )
-    if not count:
+    files = re.search(r"- files:\s+force-magic: no.*?#force-hash: \[md5\]", stock, re.S)
+    if files is None:
         raise Failed(f"{SURICATA_YAML}: files of eve-log are not where they are in the stock settings")
+    stock = stock.replace(files[0], files[0].replace("#force-hash: [md5]", "force-hash: [sha256]"))
     if store:
         stock = re.sub(r"(- file-store:\s+version: 2\s+enabled:) no", r"\1 yes", stock)
         stock = re.sub(r"#force-filestore: yes", "force-filestore: yes", stock)

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from bench import captures, measure, peers
+from bench import measure, peers
+from bench.collection import Captures
 from bench.figures import Figure
 from bench.measure import Cost
 
@@ -17,9 +18,10 @@ LIMITS = (0.5, 0.8)  # goal, must
 LABEL, UNIT = "scan, {}, A, against one after the other", "x"
 LISTED = 1_000_000  # hashes in the list of known-bad ones
 ENDINGS = (".yar", ".yara")
+EXTERNALS = ("filename", "filepath", "extension", "filetype", "protocol")  # variables that rules may ask for
 
 
-def figures(places: captures.Captures, home: Path, rules: Path) -> list[Figure]:
+def figures(places: Captures, home: Path, rules: Path) -> list[Figure]:
     """CPU (of clamd as well) and wall time."""
     capture = places.traffic("A")
     lacking = places.why if capture is None else peers.missing("suricata", "clamd", "clamdscan", "yara", "yarac")
@@ -77,9 +79,7 @@ def _compile(rules: Path, home: Path) -> Path:
     files = [rules] if rules.is_file() else sorted(file for file in rules.rglob("*") if file.suffix in ENDINGS)
     compiled = home / "rules.yarc"
     names = [f"n{number}:{file}" for number, file in enumerate(files)]
-    externals = [
-        part for name in ("filename", "filepath", "extension", "filetype", "protocol") for part in ("-d", f"{name}=x")
-    ]
+    externals = [part for name in EXTERNALS for part in ("-d", f"{name}=x")]
     subprocess.run([peers.command("yarac"), *externals, *names, str(compiled)], check=True, capture_output=True)
     return compiled
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from bench import captures, measure, peers
+from bench import measure, peers
+from bench.collection import Captures
 from bench.figures import Figure
 
 RUNS = 9
 LIMITS = {"--help": (0.2, 0.3), "extract": (0.4, 0.6), "scan": (0.4, 0.6)}  # seconds, wall: goal, must
 
 
-def figures(places: captures.Captures, _home: Path) -> list[Figure]:
+def figures(places: Captures, _home: Path) -> list[Figure]:
     """As a person calls it: no settings, whatever engines are found."""
     page = places.synthetic("page")
     steps = {"--help": partial(measure.run, [peers.TAPSCAN, "--help"])}

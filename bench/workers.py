@@ -6,19 +6,20 @@ import os
 from functools import partial
 from pathlib import Path
 
-from bench import captures, measure, peers
+from bench import measure, peers
+from bench.collection import Captures
 from bench.figures import Figure
 
 RUNS = 5
 LIMITS = (0.55, 0.65)  # goal, must
 
 
-def figures(places: captures.Captures, _home: Path) -> list[Figure]:
+def figures(places: Captures, _home: Path) -> list[Figure]:
     """Both captures; the limits are for the large one."""
     return [_figure("A", places, *LIMITS), _figure("small", places)]
 
 
-def _figure(name: str, places: captures.Captures, goal: float | None = None, must: float | None = None) -> Figure:
+def _figure(name: str, places: Captures, goal: float | None = None, must: float | None = None) -> Figure:
     label, unit, capture = f"extract --workers 2, wall, {name}", "x one", places.traffic(name)
     if capture is None:
         return Figure(label, None, unit, goal, must, places.why)
