@@ -35,7 +35,7 @@ format: $(VENV)/installed-dev
 	@$(BIN)/ruff format .
 
 bench: $(VENV)/installed-dev
-	@$(BIN)/python -m bench
+	@$(BIN)/python -m bench $(BENCH)
 
 packages:
 	@deploy/debian-packages $(DEBIAN)

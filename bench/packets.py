@@ -68,7 +68,8 @@ def _checksum(part: Column, more: int = 0) -> Column:
     total = np.ascontiguousarray(part).view(">u2").sum(1, dtype=np.uint64) + np.uint64(more)
     for _ in range(3):
         total = (total & np.uint64(0xFFFF)) + (total >> np.uint64(16))
-    return np.bitwise_and(~total, np.uint64(0xFFFF))
+    folded: Column = ~total & np.uint64(0xFFFF)
+    return folded
 
 
 def open_flows(path: Path, count: int = 100_000) -> None:
