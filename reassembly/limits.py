@@ -47,6 +47,10 @@ class Limits:
     tls_hello_bytes: int = 64 << 10  # of one hello; with post-quantum key shares and padding they stay under 4 KiB
     mime_depth: int = 100  # Zeek's limit
     mime_parts: int = 10_000  # of one message
+    mime_messages: int = 16  # messages inside messages: each is an object, so the innermost bytes are hashed so often
+    mime_readings: int = 24  # ways in which one doubtful message is read
+    mime_reread_bytes: int = 8 << 20  # of one doubtful message, all further readings together: some 0.1 s
+    mime_alternatives: int = 100  # parts that further readings of one message add
 
     # decoding and unpacking
     decode_ratio: int = 1100  # out / in; deflate itself ends at 1032

@@ -1,0 +1,105 @@
+"""Content-Transfer-Encoding to the decoder of a part (RFC 2045, section 6), however the field is spelt."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Protocol
+
+from reassembly.mime.base64_text import Base64, LinewiseBase64, Turn
+from reassembly.mime.charsets import decode_words
+from reassembly.mime.parameters import uncommented
+from reassembly.mime.quoted_printable import QuotedPrintable
+from reassembly.mime.uuencode import Uuencode, YEnc
+
+PLAIN, BASE64, QUOTED, UUENCODE, YENC = "7bit", "base64", "quoted-printable", "uuencode", "yenc"
+_EXACT = {
+    "base64": BASE64, "x-base64": BASE64, "base-64": BASE64, "quoted-printable": QUOTED, "x-quoted-printable": QUOTED,
+    "x-uuencode": UUENCODE, "uuencode": UUENCODE, "x-uue": UUENCODE, "uue": UUENCODE, "x-uu": UUENCODE,
+    "uu": UUENCODE, "7bit": PLAIN, "8bit": PLAIN, "binary": PLAIN, "7-bit": PLAIN, "8-bit": PLAIN, "none": PLAIN,
+    "identity": PLAIN, "x-yencode": YENC, "yenc": YENC, "x-yenc": YENC,
+}  # fmt: skip
+_INSIDE = re.compile(r"(base-?64|gzip64)|(quoted|printable)|(uuencode|uue)|(yenc)|([78]-?bit|binary)")
+_KINDS = (BASE64, QUOTED, UUENCODE, YENC, PLAIN)
+_HEAD = 128  # enough to see that text is base64
+_BASE64_HEAD = re.compile(rb"[A-Za-z0-9+/\r\n]{60,}=*[\r\n]*\Z")
+_SHORT_BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]{4}[\r\n]*){4,}(?:[A-Za-z0-9+/]{2}(?:==|[A-Za-z0-9+/]=)[\r\n]*)?\Z")
+
+
+class Decoder(Protocol):
+    """Undoes one transfer encoding as the bytes arrive; the output does not depend on how they are cut."""
+
+    def feed(self, data: bytes) -> bytes: ...
+
+    def gap(self, length: int) -> tuple[bytes, int]: ...
+
+    def finish(self) -> bytes: ...
+
+
+def candidates(values: list[bytes]) -> list[str]:
+    """The encodings that clients may take from these fields, the most likely first; never empty."""
+    exact: list[str] = []
+    inside: list[str] = []
+    unknown = False
+    for value in values:
+        spelt = decode_words(uncommented(value)).strip(" \t\r\n\v\f\"'.,;").lower()
+        if spelt in _EXACT:
+            exact.append(_EXACT[spelt])
+        elif spelt:
+            found = [_KINDS[(match.lastindex or 1) - 1] for match in _INSIDE.finditer(spelt)]
+            inside += found
+            unknown = True
+    return list(dict.fromkeys(exact + inside + ([PLAIN] if unknown else []))) or [PLAIN]
+
+
+def decoder(kind: str, turn: Turn, choices: dict[str, int]) -> Decoder:
+    """What undoes `kind`; `choices` are the turns to be taken other than the likely way."""
+    if kind == BASE64:
+        linewise = {name: choice for name, choice in choices.items() if name.startswith("base64_")}
+        return LinewiseBase64(turn, linewise) if linewise else Base64(turn)
+    if kind == QUOTED:
+        return QuotedPrintable(turn, choices)
+    if kind == UUENCODE:
+        return Uuencode()
+    return YEnc() if kind == YENC else Plain(lambda: decoder(BASE64, turn, choices) if turn("encoding") else None)
+
+
+class Plain:
+    """Bytes as they are. When they look like base64, `undeclared` says whether to take them for it."""
+
+    __slots__ = ("_decoder", "_head", "_undeclared")
+
+    def __init__(self, undeclared: Callable[[], Decoder | None]) -> None:
+        self._undeclared: Callable[[], Decoder | None] | None = undeclared
+        self._head = b""
+        self._decoder: Decoder | None = None
+
+    def feed(self, data: bytes) -> bytes:
+        """`data`, once the first bytes were looked at."""
+        if self._undeclared is not None:
+            self._head += data
+            if len(self._head) < _HEAD:
+                return b""
+            data = self._decide(_BASE64_HEAD.match(self._head[:_HEAD]) is not None)
+        return data if self._decoder is None else self._decoder.feed(data)
+
+    def _decide(self, alike: bool) -> bytes:
+        if alike and self._undeclared is not None:
+            self._decoder = self._undeclared()
+        head, self._head, self._undeclared = self._head, b"", None
+        return head
+
+    def gap(self, length: int) -> tuple[bytes, int]:
+        """`length` bytes are missing: what was left, and how many decoded bytes are missing."""
+        left = b"" if self._undeclared is None else self._decide(False)
+        if self._decoder is None:
+            return left, length
+        more, missing = self._decoder.gap(length)
+        return left + more, missing
+
+    def finish(self) -> bytes:
+        """What is left."""
+        left = b""
+        if self._undeclared is not None:
+            left = self._decide(_SHORT_BASE64.match(self._head) is not None)
+        return left if self._decoder is None else self._decoder.feed(left) + self._decoder.finish()

@@ -1,0 +1,88 @@
+"""One part on its way to an object: its transfer encoding undone, its bytes to a builder and to what looks inside."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from reassembly.builder import Builder, Origin
+from reassembly.mime.charsets import text
+from reassembly.mime.encodings import PLAIN, decoder
+from reassembly.mime.names import LONGEST_NAME
+from reassembly.mime.part import Part
+from reassembly.mime.reading import Reading
+from reassembly.mime.uuencode import Uuencode, YEnc
+
+
+class Inside(Protocol):
+    """What looks for objects inside the decoded bytes of a part."""
+
+    def feed(self, data: bytes) -> None: ...
+
+    def gap(self, length: int) -> None: ...
+
+    def finish(self, cut: str | None) -> None: ...
+
+    def drop(self) -> None: ...
+
+
+class Leaf:
+    """A part that is no multipart, or the text before the first delimiter of one."""
+
+    __slots__ = ("_decoder", "_reading", "builder", "inside")
+
+    def __init__(self, reading: Reading, origin: Origin, part: Part) -> None:
+        self._reading = reading
+        self.builder: Builder | None = reading.open(origin, part.name, part.type if part.declared else None)
+        if self.builder is not None:
+            self.builder.facts.update(part.facts)
+            if part.encoding != PLAIN:
+                self.builder.codings = (part.encoding,)
+        self._decoder = decoder(part.encoding, self._turn, dict(reading.choices))
+        self.inside: Inside | None = None
+
+    def _turn(self, doubt: str) -> int:
+        return self._reading.turn(doubt, self.builder)
+
+    def feed(self, data: bytes) -> None:
+        """The next bytes of the body, as they were sent."""
+        self._keep(self._decoder.feed(data))
+
+    def _keep(self, decoded: bytes) -> None:
+        if not decoded:
+            return
+        if self.builder is not None:
+            self.builder.write(decoded)
+        if self.inside is not None:
+            self.inside.feed(decoded)
+
+    def gap(self, length: int) -> None:
+        """So many bytes of the body are missing."""
+        left, missing = self._decoder.gap(length)
+        self._keep(left)
+        if missing and self.builder is not None:
+            self.builder.gap(missing)
+        if missing and self.inside is not None:
+            self.inside.gap(missing)
+
+    def finish(self, cut: str | None) -> None:
+        """The part is over; `cut`: why it ends early. An empty one without a name is no object."""
+        self._keep(self._decoder.finish())
+        if self.inside is not None:
+            self.inside.finish(cut)
+        builder, self.builder = self.builder, None
+        if builder is None:
+            return
+        if isinstance(self._decoder, Uuencode | YEnc) and not builder.name and self._decoder.name:
+            builder.name = text(self._decoder.name)[:LONGEST_NAME]
+        if builder.size or builder.missing or builder.name:
+            self._reading.done.append(builder.finish(self._reading.time, cut))
+        else:
+            builder.drop()
+
+    def drop(self) -> None:
+        """There is no such part after all."""
+        if self.inside is not None:
+            self.inside.drop()
+        if self.builder is not None:
+            self.builder.drop()
+            self.builder = None

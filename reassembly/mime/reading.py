@@ -1,0 +1,76 @@
+"""One way to read a message. Where clients differ, the first reading takes the most likely turn and notes the doubt;
+afterwards the message is read again the other ways (`reassembly.mime.message`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from reassembly.builder import Builder, Memory, Origin
+from reassembly.events import Fact
+from reassembly.objects import Object
+
+# How many ways there are to take each turn; 0 is the most likely. Where each is asked, a comment says what they mean.
+TURNS = {
+    "boundary": 5,
+    "nesting": 2,
+    "boundary_prefix": 2,
+    "boundary_in_header": 2,
+    "header_end": 2,
+    "blank_header": 2,
+    "bare_cr": 2,
+    "content_type": 2,
+    "encoding": 4,
+    "base64_junk": 4,
+    "base64_padding": 3,
+    "base64_blank": 3,
+    "base64_lines": 2,
+    "quoted_escape": 3,
+    "quoted_case": 2,
+}
+
+
+class Reading:
+    """What was chosen at each turn, what was doubtful, and what came of it."""
+
+    __slots__ = ("choices", "direction", "done", "doubts", "facts", "memory", "messages", "parts", "protocol", "time")
+
+    def __init__(self, direction: int, protocol: str, memory: Memory, choices: Mapping[str, int]) -> None:
+        self.direction = direction
+        self.protocol = protocol
+        self.memory = memory
+        self.choices = choices
+        self.facts: dict[str, Fact] = {}  # of the message, for each of its parts
+        self.doubts: dict[str, None] = {}
+        self.done: list[Object] = []
+        self.parts = 0
+        self.messages = 0  # levels of messages inside messages that are open
+        self.time = 0  # ns since 1970 of what is being read
+
+    def turn(self, doubt: str, builder: Builder | None = None) -> int:
+        """Which way to go where clients differ; the object in doubt, if there is one yet, is marked."""
+        self.doubts[doubt] = None
+        if builder is not None:
+            builder.find(f"mime.ambiguous_{doubt}")
+        return self.choices.get(doubt, 0)
+
+    def open(self, origin: Origin, name: str | None, declared_type: str | None) -> Builder | None:
+        """A builder for the next part; None when there are too many."""
+        self.parts += 1
+        if self.parts > self.memory.limits.mime_parts:
+            self.memory.counters["mime_parts"] += 1
+            return None
+        return origin.open(
+            self.direction,
+            "email_part",
+            self.protocol,
+            self.time,
+            name=name,
+            declared_type=declared_type,
+            facts=self.facts,
+        )
+
+    def take(self) -> list[Object]:
+        """The objects that were finished since the last call."""
+        done, self.done = self.done, []
+        return done

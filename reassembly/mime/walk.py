@@ -1,0 +1,257 @@
+"""The walk through the parts of one message: header, body, delimiter, header ... Between its bytes and its parts.
+
+RFC 2046, section 5.1. Bytes may come in any pieces; the same parts come out.
+"""
+
+from __future__ import annotations
+
+import re
+
+from reassembly.builder import Origin
+from reassembly.mime.delimiters import Delimiters, Hit, Level
+from reassembly.mime.encodings import PLAIN
+from reassembly.mime.facts import facts_of
+from reassembly.mime.head import Head
+from reassembly.mime.inline import Inline
+from reassembly.mime.leaf import Inside, Leaf
+from reassembly.mime.part import Part, described
+from reassembly.mime.reading import Reading
+
+_LONGEST_LINE = 1024  # a delimiter is shorter: the longest boundary that is taken has 512 bytes
+_BREAK_AT_END = re.compile(rb"(?:\r\n|\n|\r)-?\Z")
+_TEXT = ("text", "multipart", "message")
+
+
+class Walk:
+    """One message, or one multipart inside text. Finished parts go to the reading.
+
+    `feed` and `gap` in order, then `finish` or `drop`.
+    """
+
+    __slots__ = ("_cr", "_data", "_delimiters", "_depth", "_fresh", "_head", "_leaf", "_origin", "_path", "_preamble",
+                 "_reading", "_root")  # fmt: skip
+
+    def __init__(
+        self, reading: Reading, origin: Origin, path: str = "", depth: int = 0, boundary: bytes | None = None
+    ) -> None:
+        self._reading = reading
+        self._origin = origin
+        self._path = path  # of the message, without the number of its parts
+        self._depth = depth  # messages around this one
+        self._data = b""
+        self._fresh = True  # the data begins a line
+        self._cr: bool | None = None
+        self._delimiters = Delimiters(reading)
+        self._leaf: Leaf | None = None
+        self._preamble = False  # the leaf is what stands before the first delimiter
+        self._root = boundary is None and not path
+        self._head: Head | None = None
+        if boundary is None:
+            self._head = Head(reading, None, self._delimiters.match)
+        else:
+            self._delimiters.push(Level((boundary,), path, found=True))
+
+    def feed(self, data: bytes) -> None:
+        """The next bytes."""
+        self._data = self._data + data if self._data else data
+        while self._data and self._step(False):
+            pass
+
+    def _step(self, last: bool) -> bool:
+        return self._header(last) if self._head is not None else self._text(last)
+
+    def _header(self, last: bool) -> bool:
+        head = self._head
+        assert head is not None
+        self._data = self._data[head.feed(self._data, 0) :]
+        if last and not head.over:
+            if self._data:
+                head.feed(self._data + b"\n", 0)
+                self._data = b""
+            head.finish()
+        if not head.over:
+            return False
+        self._cr = head.cr
+        self._head = None
+        self._begin(head)
+        return True
+
+    def _begin(self, head: Head) -> None:
+        fields = head.fields
+        levels = self._delimiters.levels
+        default = "message/rfc822" if levels and levels[-1].digest and not levels[-1].closed else "text/plain"
+        part = described(fields, self._reading, default, self._next_path())
+        if self._root and not levels:
+            self._reading.facts.update(facts_of(fields))
+        self._open(part)
+        if head.hit is not None:
+            self._give(head.body)
+            self._delimited(head.hit)
+        else:
+            self._data = head.body + self._data
+        self._fresh = True
+
+    def _next_path(self) -> str:
+        """RFC 3501, section 6.4.5: parts are counted from 1 at each level."""
+        levels = self._delimiters.levels
+        if levels:
+            return f"{levels[-1].path}.{levels[-1].parts}" if levels[-1].path else str(levels[-1].parts)
+        return f"{self._path}.1" if self._path else "1"
+
+    def _open(self, part: Part) -> None:
+        levels = self._delimiters.levels
+        limits = self._reading.memory.limits
+        nested = part.multipart and len(levels) < limits.mime_depth
+        path = str(part.facts["tapscan.mime.path"])
+        self._leaf = leaf = Leaf(self._reading, self._origin, part)
+        if part.multipart and not nested and leaf.builder is not None:
+            leaf.builder.limit("mime_depth")
+        self._preamble = nested
+        leaf.inside = self._inside(leaf, part, path)
+        if nested:
+            digest = part.type == "multipart/digest"
+            self._delimiters.push(Level(part.boundaries, path if levels else self._path, digest))
+
+    def _inside(self, leaf: Leaf, part: Part, path: str) -> Inside | None:
+        """What looks for more inside a part: a walk through a message, or for files in text."""
+        if leaf.builder is None:
+            return None
+        text = part.type.startswith(_TEXT) or not part.declared
+        if not (text or part.message or part.encoding == PLAIN):
+            return None
+        if self._depth >= self._reading.memory.limits.mime_messages:
+            if part.message:
+                leaf.builder.limit("mime_messages")
+            return None
+        origin = self._origin if part.multipart else self._origin.inside(leaf.builder)
+        if part.message:
+            return Walk(self._reading, origin, path, self._depth + 1)
+
+        def hidden(boundary: bytes) -> Walk:
+            builder = leaf.builder
+            if builder is not None:
+                builder.find("mime.hidden_multipart")
+            return Walk(self._reading, origin, "" if part.multipart else path, self._depth + 1, boundary)
+
+        return Inline(self._reading, origin, hidden, part.multipart and not part.boundaries)
+
+    def _text(self, last: bool) -> bool:
+        """A body up to a delimiter, or as much of it as is sure to be no delimiter."""
+        if not self._delimiters.levels:
+            self._give(self._data)
+            self._data = b""
+            return False
+        data = self._data
+        at = 0 if self._fresh and data.startswith(b"--") else _after_break(data, 0)
+        while at >= 0:
+            end = _end_of_line(data, at)
+            if end < 0 and not last and len(data) - at < _LONGEST_LINE:
+                self._keep_from(_before_break(data, at))
+                return False
+            line = data[at : end if end >= 0 else len(data)][:_LONGEST_LINE].rstrip(b"\r\n")
+            hit = self._delimiters.match(line) if self._may_delimit(data, at) else None
+            if hit is not None:
+                self._give(data[: _before_break(data, at)])
+                self._data = data[end:] if end >= 0 else b""
+                self._delimited(hit)
+                return True
+            at = _after_break(data, at)
+        self._rest(last)
+        return False
+
+    def _may_delimit(self, data: bytes, at: int) -> bool:
+        """A CR alone ends a line for some clients. Turn `bare_cr` 1: not here."""
+        bare = at > 0 and data[at - 1] == _CR and not self._cr
+        return not bare or self._reading.turn("bare_cr") == 0
+
+    def _rest(self, last: bool) -> None:
+        """No delimiter is here; the line end before the next one belongs to it and is not given away."""
+        data = self._data
+        match = None if last else _BREAK_AT_END.search(data, max(0, len(data) - 3))
+        if match is not None:
+            self._keep_from(match.start())
+        elif not (data == b"-" and self._fresh and not last):
+            self._keep_from(len(data))
+
+    def _keep_from(self, start: int) -> None:
+        if start > 0:
+            self._give(self._data[:start])
+            self._data = self._data[start:]
+            self._fresh = False
+
+    def _give(self, data: bytes) -> None:
+        if self._leaf is not None and data:
+            self._leaf.feed(data)
+
+    def _delimited(self, hit: Hit) -> None:
+        """A delimiter line: what is inside its multipart ends, a part begins unless it was the last."""
+        self._end_leaf(None)
+        levels = self._delimiters.levels
+        while len(levels) - 1 > hit.index:
+            self._delimiters.pop()
+        self._fresh = True
+        level = levels[hit.index]
+        level.closed = hit.closes
+        if not hit.closes:
+            level.parts += 1
+            self._head = Head(self._reading, self._cr, self._delimiters.match)
+
+    def _end_leaf(self, cut: str | None) -> None:
+        leaf, self._leaf = self._leaf, None
+        if leaf is None:
+            return
+        levels = self._delimiters.levels
+        if self._preamble and levels and levels[-1].hits:
+            leaf.drop()  # "implementations must ignore anything that appears before the first boundary delimiter line"
+        else:
+            leaf.finish(cut)
+        self._preamble = False
+
+    def gap(self, length: int) -> None:
+        """So many bytes are missing."""
+        if self._head is not None:
+            self._head.gap()
+            return
+        self._give(self._data)
+        self._data = b""
+        self._fresh = False
+        if self._leaf is not None:
+            self._leaf.gap(length)
+
+    def finish(self, cut: str | None) -> None:
+        """No more bytes come; `cut`: why, when the message is not over."""
+        while (self._head is not None or self._data) and self._step(True):
+            pass
+        self._end_leaf(cut)
+
+    def drop(self) -> None:
+        """What was about to come is no part after all."""
+        leaf, self._leaf = self._leaf, None
+        if leaf is not None:
+            leaf.drop()
+
+
+def _after_break(data: bytes, start: int) -> int:
+    """The first offset behind a line end where two hyphens stand, -1 without."""
+    feed = data.find(b"\n--", start)
+    bare = data.find(b"\r--", start, feed if feed >= 0 else len(data))
+    return bare + 1 if bare >= 0 else feed + 1 if feed >= 0 else -1
+
+
+def _before_break(data: bytes, at: int) -> int:
+    """Where the line end before `at` begins: it belongs to the delimiter (RFC 2046, section 5.1.1)."""
+    if at >= 2 and data[at - 2 : at] == b"\r\n":
+        return at - 2
+    return max(0, at - 1)
+
+
+def _end_of_line(data: bytes, start: int) -> int:
+    """The offset behind the end of the line, -1 if that isn't here."""
+    feed = data.find(b"\n", start, start + _LONGEST_LINE)
+    bare = data.find(b"\r", start, feed if feed >= 0 else min(len(data), start + _LONGEST_LINE))
+    if bare >= 0 and bare + 1 < len(data) and bare + 1 != feed:
+        return bare + 1
+    return feed + 1 if feed >= 0 else -1
+
+
+_CR = 13
