@@ -65,8 +65,9 @@ def odd_chunk(side: Side, event: Data) -> None:
 def over(side: Side, time: int, cut: str | None) -> None:
     """The body is over."""
     side.spent = True
-    if side.body is not None:
-        side.exchange.out += side.body.finish(time, cut)
+    body, side.body = side.body, None
+    if body is not None:
+        side.exchange.out += body.finish(time, cut)
     side.reset()
 
 

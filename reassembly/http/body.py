@@ -12,7 +12,7 @@ from reassembly.codings import Decoder
 from reassembly.events import Data, Fact
 from reassembly.http.facts import declared_type, disposition_name, kind_of, request_facts, response_facts, url_name
 from reassembly.http.head import Head, Request, codings
-from reassembly.http.parts import Parts, parts_of
+from reassembly.http.parts import Parts, parts_of, several
 from reassembly.http.readings import Reading
 from reassembly.objects import Object
 
@@ -56,6 +56,18 @@ def objects_of(found: list[Reading], origin: Origin, direction: int, event: Data
     return list(objects.values())
 
 
+def whole_body(origin: Origin, head: Head, direction: int, data: bytes, event: Data) -> list[Object]:
+    """The objects of a body that came all at once."""
+    fields = head.fields
+    if b"content-encoding" in fields or b"transfer-encoding" in fields or several(fields):
+        body = Body(origin, head, direction)
+        body.write(data, event.began)
+        return body.finish(event.time, None)
+    builder = open_object(origin, head, direction, event.began)
+    builder.write(data)
+    return [builder.finish(event.time)]
+
+
 class Body:
     """The bytes of one body, without framing, in order. Its object is opened with the first of them."""
 
@@ -92,7 +104,7 @@ class Body:
 
     def _open(self, began: int) -> Builder:
         self._builder = builder = open_object(self._origin, self._head, self._direction, began)
-        if b"content-type" in self._head.fields or b"content-transfer-encoding" in self._head.fields:
+        if several(self._head.fields):
             self.parts = parts_of(self._head.fields, builder)
         return builder
 
@@ -113,6 +125,9 @@ class Body:
         if self._builder is not None:
             self._builder.drop()
             self._builder = None
+        if self.parts is not None:
+            self.parts.drop()
+            self.parts = None
 
     def finish(self, time: int, cut: str | None) -> list[Object]:
         """The body is over: its object, if it had a byte."""
@@ -121,6 +136,9 @@ class Body:
             return []
         if self._decoder is not None:
             self._decoded(builder, self._decoder, time)
+        if not builder.size and not builder.missing:
+            self.drop()
+            return []
         for finding in self.findings:
             builder.find(finding)
         inside = self.parts.finish(time, builder.cut or cut) if self.parts is not None else []

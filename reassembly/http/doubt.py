@@ -22,6 +22,7 @@ def doubt(side: Side, head: Head | None) -> None:
         side.origin.memory.counters["doubtful_messages"] += 1
         side.lose()
         return
+    side.reset()
     side.head = head
     side.kept = Kept(side.origin.memory)
     side.chunks = None
@@ -32,7 +33,7 @@ def collect(side: Side, event: Data) -> None:
     """In a message in doubt."""
     assert side.kept is not None
     data, pos = side.data, side.pos
-    if pos == 0 and side.kept.size and begins(data, 0, side.response):
+    if pos == 0 and side.kept.bytes and begins(data, 0, side.response):
         settle(side, event, None)
         return
     end = len(data)

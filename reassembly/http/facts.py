@@ -29,48 +29,49 @@ def request_facts(request: Request) -> dict[str, Fact]:
     """The facts of a request, made once."""
     if request.facts is not None:
         return request.facts
-    facts: dict[str, Fact] = {"http.request.method": text(request.method), "url.original": text(request.target)}
-    fields = request.fields
-    if request.version:
-        facts["http.version"] = request.version
-    _url(facts, request.target, fields.get(b"host", b""))
+    target, fields = text(request.target), request.fields
+    facts: dict[str, Fact] = {
+        "http.request.method": text(request.method),
+        "http.version": request.version,
+        "url.original": target,
+        "url.scheme": "http",
+    }
+    _url(facts, target, text(fields.get(b"host", b"").strip()))
     if agent := fields.get(b"user-agent"):
-        facts["user_agent.original"] = text(agent.strip())
+        facts["user_agent.original"] = text(agent.rstrip())
     if referrer := fields.get(b"referer"):
-        facts["http.request.referrer"] = text(referrer.strip())
+        facts["http.request.referrer"] = text(referrer.rstrip())
     request.facts = facts
     return facts
 
 
-def _url(facts: dict[str, Fact], target: bytes, host: bytes) -> None:
+def _url(facts: dict[str, Fact], target: str, host: str) -> None:
     """RFC 9112, section 3.2: origin-form, absolute-form, authority-form, asterisk-form."""
-    scheme, separator, rest = target.partition(b"://")
-    if target[:1] != b"/" and separator and b"/" not in scheme:
-        facts["url.scheme"] = text(scheme.lower())
-        authority, slash, rest = rest.partition(b"/")
-        host, rest = authority or host, slash + rest
-    else:
-        facts["url.scheme"] = "http"
-        rest = target
-    host = host.strip()
+    if target[:1] != "/" and "://" in target:
+        scheme, _, rest = target.partition("://")
+        authority, slash, rest = rest.partition("/")
+        facts["url.scheme"] = scheme.lower()
+        host, target = authority or host, slash + rest
     if host:
-        _domain(facts, host.rpartition(b"@")[2])
-        if rest[:1] == b"/":
-            facts["url.full"] = f"{facts['url.scheme']}://{text(host)}{text(rest)}"
-    rest = rest.partition(b"#")[0]
-    path, mark, query = rest.partition(b"?")
+        _domain(facts, host)
+        if target[:1] == "/":
+            facts["url.full"] = f"{facts['url.scheme']}://{host}{target}"
+    if "#" in target:
+        target = target.partition("#")[0]
+    path, mark, query = target.partition("?")
     if path:
-        facts["url.path"] = text(path)
+        facts["url.path"] = path
     if mark:
-        facts["url.query"] = text(query)
+        facts["url.query"] = query
 
 
-def _domain(facts: dict[str, Fact], host: bytes) -> None:
-    name, colon, port = host.rpartition(b":")
-    if colon and port.isdigit() and len(port) < 6 and b"]" not in port:
+def _domain(facts: dict[str, Fact], host: str) -> None:
+    host = host.rpartition("@")[2]
+    name, colon, port = host.rpartition(":")
+    if colon and port.isdecimal() and len(port) < 6 and "]" not in port:
         facts["url.port"] = int(port)
         host = name
-    facts["url.domain"] = text(host.strip(b"[]").lower())
+    facts["url.domain"] = host.strip("[]").lower()
 
 
 def response_facts(response: Response) -> dict[str, Fact]:

@@ -16,6 +16,7 @@ _FIELD = re.compile(rb"\r\n([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([^\r\n\0]*)")
 _STATUS = re.compile(rb"HTTP/1\.([01]) ([1-5]\d\d)(?: [^\r\n\0]*)?\Z")
 _METHOD = re.compile(rb"[A-Z][A-Z_\-]{1,31}\Z")
 REQUEST_LINE = re.compile(rb"[A-Z][A-Z_\-]{1,31} [^\s]+ HTTP/1\.[01]\r?\n")
+_COMMON = frozenset((b"GET", b"POST", b"HEAD", b"PUT", b"DELETE", b"OPTIONS"))
 _LISTS = frozenset((b"transfer-encoding", b"content-encoding"))
 _LONGEST_LENGTH = 18  # digits: what 64 bits can hold
 
@@ -100,7 +101,11 @@ def parse_request(head: bytes) -> Request | None:
     if len(parts) != 3 or not parts[1]:
         return None
     version = _VERSIONS.get(parts[2])
-    if version is None or _METHOD.match(parts[0]) is None or (parsed := fields_of(head)) is None:
+    if (
+        version is None
+        or (parts[0] not in _COMMON and _METHOD.match(parts[0]) is None)
+        or (parsed := fields_of(head)) is None
+    ):
         return None
     return Request(parts[0], parts[1], version, *parsed)
 

@@ -9,7 +9,7 @@ import re
 
 from reassembly.events import Data, Switch
 from reassembly.http.bodies import by_length, chunked, until_close
-from reassembly.http.body import Body
+from reassembly.http.body import Body, whole_body
 from reassembly.http.broken import more_fields, patient, request_way
 from reassembly.http.chunked import Chunks
 from reassembly.http.doubt import doubt
@@ -160,18 +160,16 @@ def _begin_body(side: Side, head: Head, kind: Framing, length: int, event: Data)
 
 
 def _begin_length(side: Side, head: Head, length: int, event: Data) -> None:
-    body = Body(side.origin, head, side.direction)
     data, pos = side.data, side.pos
     end = pos + length
     if end > len(data):
-        side.body = body
+        side.body = Body(side.origin, head, side.direction)
         side.left = length
         side.step = by_length
         return
     side.pos = end
     side.spent = True
-    body.write(data[pos:end], event.began)
-    side.exchange.out += body.finish(event.time, None)
+    side.exchange.out += whole_body(side.origin, head, side.direction, data[pos:end], event)
     if side.response and end < len(data) and not may_begin(data, end, True) and data[end] not in b"\r\n":
         side.pos = pos  # for clients that read on
         doubt(side, head)

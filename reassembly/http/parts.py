@@ -18,10 +18,21 @@ from reassembly.objects import Object
 
 NAME = "http"
 _LONGEST_BOUNDARY = 256  # RFC 2046 allows 70
+_LONGEST_HEAD = 16 << 10  # of one part; a few fields
 _WORTH = 256  # a form field without a file name or type is an object of its own from this size on
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _NO_HEAD = re.compile(rb"\r?\n")
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
+
+
+def several(fields: Fields) -> bool:
+    """Whether a body behind these fields may have to be taken apart."""
+    value = fields.get(b"content-type")
+    if value is not None:
+        value = value.lower()
+        if b"boundary" in value or value.startswith((b"multipart/", b"message/")):
+            return True
+    return b"content-transfer-encoding" in fields
 
 
 def parts_of(fields: Fields, builder: Builder) -> Parts | None:
@@ -118,7 +129,7 @@ class Parts:
         bare = _NO_HEAD.match(self._data)
         match = bare or _HEAD_END.search(self._data)
         if match is None:
-            if len(self._data) > self._outer.origin.limits.header_bytes:
+            if len(self._data) > _LONGEST_HEAD:
                 self._state = _EPILOGUE
                 self._data = b""
             return False
@@ -213,6 +224,15 @@ class Parts:
         self._state = _EPILOGUE
         return self.take()
 
+    def drop(self) -> None:
+        """There are no parts after all."""
+        if self._inner is not None:
+            self._inner.drop()
+        if self._builder is not None:
+            self._builder.drop()
+        self._builder = self._inner = None
+        self._state = _EPILOGUE
+
     def _close(self, time: int, cut: str | None) -> None:
         builder, inner, fields = self._builder, self._inner, self._fields
         self._builder = self._inner = None
@@ -222,6 +242,8 @@ class Parts:
         worth = builder.name or builder.declared_type or builder.size >= _WORTH or not self._delimiter
         if not builder.size or not worth:
             builder.drop()
+            if inner is not None:
+                inner.drop()
             return
         if inner is not None:
             self.done += inner.finish(time, cut)

@@ -20,17 +20,16 @@ from reassembly.http.start import begins
 class Kept:
     """Bytes of a message that may have to be read again, up to a limit; counted among all objects still arriving."""
 
-    __slots__ = ("_memory", "chunks", "size", "whole")
+    __slots__ = ("_memory", "bytes", "whole")
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
-        self.chunks: list[bytes] = []
-        self.size = 0
+        self.bytes = bytearray()
         self.whole = True  # nothing was left out
 
     def has_room(self, data: bytes) -> bool:
         """Whether `data` can be kept as well."""
-        return self.whole and self.size + len(data) <= self._memory.limits.reread_bytes
+        return self.whole and len(self.bytes) + len(data) <= self._memory.limits.reread_bytes
 
     def add(self, data: bytes) -> None:
         """Keeps `data`, or nothing at all any more."""
@@ -38,19 +37,17 @@ class Kept:
             self.drop()
             self.whole = False
             return
-        self.chunks.append(data)
-        self.size += len(data)
+        self.bytes += data
         self._memory.held += len(data)
 
     def drop(self) -> None:
         """Lets go of the bytes."""
-        self._memory.held -= self.size
-        self.chunks.clear()
-        self.size = 0
+        self._memory.held -= len(self.bytes)
+        self.bytes = bytearray()
 
     def take(self) -> bytes:
         """All bytes; they are not kept any longer."""
-        raw = b"".join(self.chunks)
+        raw = bytes(self.bytes)
         self.drop()
         return raw
 
@@ -97,6 +94,8 @@ class Side:
 
     def reset(self) -> None:
         """Forgets the present message; the next one begins here."""
+        if self.body is not None:
+            self.body.drop()
         self.body = self.chunks = self.buffer = None
         if self.kept is not None:
             self.kept.drop()

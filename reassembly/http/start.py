@@ -12,7 +12,7 @@ _METHODS = (
     b"MKCOL", b"COPY", b"MOVE", b"LOCK", b"UNLOCK", b"REPORT", b"SEARCH", b"SUBSCRIBE", b"UNSUBSCRIBE", b"NOTIFY",
     b"M-SEARCH", b"MERGE", b"CHECKOUT", b"MKACTIVITY", b"RPC_IN_DATA", b"RPC_OUT_DATA", b"BITS_POST", b"CCM_POST",
 )  # fmt: skip
-_ANY_METHOD = re.compile(rb"[A-Za-z][A-Za-z_\-]{1,31}(?: |\Z)")
+_ANY_METHOD = re.compile(rb"[A-Za-z][A-Za-z_\-]{0,31}(?: |\Z)")
 _VERSIONED = re.compile(rb"[A-Za-z][A-Za-z_\-]{1,31} [^\r\n]+ HTTP/\d")
 _OLD = re.compile(rb"GET +/[^\s]*[ \t]*\r?\n")
 _REQUEST_LINE = re.compile(rb"[A-Z][A-Z_\-]{1,31} [^\s]+ HTTP/1\.[01]\r?\n")

@@ -14,7 +14,8 @@ from reassembly.http.bodies import odd_chunk, over, until_close
 from reassembly.http.doubt import collect, settle
 from reassembly.http.exchange import Exchange
 from reassembly.http.gaps import gap
-from reassembly.http.messages import start, switch
+from reassembly.http.messages import start as first_step
+from reassembly.http.messages import switch
 from reassembly.http.side import Kept, Side
 from reassembly.http.start import request_start, response_start
 from reassembly.protocols import Answer, Emitted
@@ -25,13 +26,12 @@ PORTS = frozenset((80, 81, 591, 3000, 3128, 5000, 5985, 7001, 8000, 8001, 8008, 
 
 def probe(orig: bytes, resp: bytes) -> Answer:
     """Whether a flow whose directions begin with these bytes is HTTP/1; either may be the one with the requests."""
-    said = request_start(orig)
-    if said:
+    if request_start(orig):
         return Answer.YES
-    others = (response_start(resp), response_start(orig), request_start(resp))
-    if True in others:
+    said = [start(head) for head in (resp, orig) if head for start in (response_start, request_start)]
+    if True in said:
         return Answer.YES
-    return Answer.MORE if said is None or None in others else Answer.NO
+    return Answer.MORE if None in said or not said else Answer.NO
 
 
 class Parser:
@@ -41,7 +41,7 @@ class Parser:
 
     def __init__(self, origin: Origin) -> None:
         self._exchange = exchange = Exchange(origin)
-        self._sides = (Side(ORIG, exchange, start, collect), Side(RESP, exchange, start, collect))
+        self._sides = (Side(ORIG, exchange, first_step, collect), Side(RESP, exchange, first_step, collect))
         self._known = False  # which direction brings the responses
 
     def feed(self, event: Data | Gap) -> list[Emitted]:
@@ -62,6 +62,8 @@ class Parser:
             side.step(side, event)
             if exchange.switched:
                 out.append(switch(side, self._sides[1 - event.direction], event))
+                for one in self._sides:
+                    over(one, event.time, "fin")
         side.data = b""
         return out
 
