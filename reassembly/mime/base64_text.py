@@ -102,9 +102,9 @@ class Base64:
         return left, max(0, following * 3 - known)
 
     def finish(self) -> bytes:
-        """What is left; padding may be missing."""
+        """What is left; padding may be missing. Turn `base64_end` 1: such a group is dropped."""
         left, self._carry = _group(self._carry), b""
-        return left
+        return b"" if left and self._turn("base64_end") == 1 else left
 
 
 def _group(letters: bytes) -> bytes:

@@ -45,10 +45,18 @@ class Delimiters:
         choice = self._reading.choices.get("boundary", 0)
         if choice and len(level.boundaries) >= choice:
             level.boundaries = level.boundaries[choice - 1 : choice]
+        level.boundaries = tuple(dict.fromkeys(self._compared(one) for one in level.boundaries))
         for boundary in level.boundaries:
             self._at.setdefault(boundary, []).append(len(self.levels))
             self._lengths[len(boundary)] += 1
         self.levels.append(level)
+
+    def _compared(self, boundary: bytes) -> bytes:
+        """Turn `boundary_space`: 0 the white space around a boundary does not count, 1 it does."""
+        stripped = boundary.strip()
+        if stripped != boundary and self._reading.turn("boundary_space") == 1:
+            return boundary.rstrip(b"\r\n")
+        return stripped
 
     def pop(self) -> None:
         """The innermost is over."""
@@ -63,7 +71,7 @@ class Delimiters:
 
     def match(self, line: bytes) -> Hit | None:
         """What this line, which begins with two hyphens and comes without its end, delimits."""
-        rest = line[2:].strip()
+        rest = line[2:] if self._reading.choices.get("boundary_space") else line[2:].strip()
         hit = self._exact(rest) or self._prefixed(rest)
         if hit is None or not self._outer_wins(hit):
             return None
@@ -72,8 +80,10 @@ class Delimiters:
     def _exact(self, rest: bytes) -> Hit | None:
         if rest in self._at:
             return self._named(rest, False)
-        if rest.endswith(b"--") and (boundary := rest[:-2].strip()) in self._at:
-            return self._named(boundary, True)
+        if rest.endswith(b"--"):
+            for boundary in (rest[:-2].strip(), rest[:-2]):
+                if boundary in self._at:
+                    return self._named(boundary, True)
         return self._cut_short(rest)
 
     def _named(self, boundary: bytes, closes: bool) -> Hit:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from reassembly.mime.base64_text import Base64, LinewiseBase64, Turn
 from reassembly.mime.charsets import decode_words
+from reassembly.mime.line_ends import LineEnds
 from reassembly.mime.parameters import uncommented
 from reassembly.mime.quoted_printable import QuotedPrintable
 from reassembly.mime.uuencode import Uuencode, YEnc
@@ -52,26 +53,31 @@ def candidates(values: list[bytes]) -> list[str]:
     return list(dict.fromkeys(exact + inside + ([PLAIN] if unknown else []))) or [PLAIN]
 
 
-def decoder(kind: str, turn: Turn, choices: dict[str, int]) -> Decoder:
-    """What undoes `kind`; `choices` are the turns to be taken other than the likely way."""
+def decoder(kind: str, turn: Turn, choices: dict[str, int], binary: bool = False) -> Decoder:
+    """What undoes `kind`; `choices` are the turns to be taken other than the likely way; `binary`: it is no text."""
     if kind == BASE64:
         linewise = {name: choice for name, choice in choices.items() if name.startswith("base64_")}
         return LinewiseBase64(turn, linewise) if linewise else Base64(turn)
     if kind == QUOTED:
-        return QuotedPrintable(turn, choices)
+        return QuotedPrintable(turn, choices, binary)
     if kind == UUENCODE:
         return Uuencode()
-    return YEnc() if kind == YENC else Plain(lambda: decoder(BASE64, turn, choices) if turn("encoding") else None)
+    if kind == YENC:
+        return YEnc()
+    ends = LineEnds(turn, choices) if binary else None
+    return Plain(lambda: decoder(BASE64, turn, choices) if turn("encoding") else None, ends)
 
 
 class Plain:
     """Bytes as they are. When they look like base64, `undeclared` says whether to take them for it."""
 
-    __slots__ = ("_decoder", "_head", "_undeclared")
+    __slots__ = ("_decoder", "_ends", "_head", "_held", "_undeclared")
 
-    def __init__(self, undeclared: Callable[[], Decoder | None]) -> None:
+    def __init__(self, undeclared: Callable[[], Decoder | None], ends: LineEnds | None = None) -> None:
         self._undeclared: Callable[[], Decoder | None] | None = undeclared
+        self._ends = ends
         self._head = b""
+        self._held = b""  # a CR that may begin a line end
         self._decoder: Decoder | None = None
 
     def feed(self, data: bytes) -> bytes:
@@ -81,7 +87,17 @@ class Plain:
             if len(self._head) < _HEAD:
                 return b""
             data = self._decide(_BASE64_HEAD.match(self._head[:_HEAD]) is not None)
-        return data if self._decoder is None else self._decoder.feed(data)
+        if self._decoder is not None:
+            return self._decoder.feed(data)
+        return self._bytes(data) if self._ends is not None else data
+
+    def _bytes(self, data: bytes) -> bytes:
+        assert self._ends is not None
+        data = self._held + data
+        self._held = b"\r" if data[-1:] == b"\r" else b""
+        data = self._ends.encoded(data[:-1] if self._held else data)
+        self._ends.decoded(data)
+        return data
 
     def _decide(self, alike: bool) -> bytes:
         if alike and self._undeclared is not None:
@@ -89,9 +105,18 @@ class Plain:
         head, self._head, self._undeclared = self._head, b"", None
         return head
 
+    def _left(self, alike: bool) -> bytes:
+        left = b"" if self._undeclared is None else self._decide(alike)
+        if self._decoder is not None:
+            return self._decoder.feed(left)
+        if self._ends is not None:
+            left = self._bytes(left) + self._held
+            self._held = b""
+        return left
+
     def gap(self, length: int) -> tuple[bytes, int]:
         """`length` bytes are missing: what was left, and how many decoded bytes are missing."""
-        left = b"" if self._undeclared is None else self._decide(False)
+        left = self._left(False)
         if self._decoder is None:
             return left, length
         more, missing = self._decoder.gap(length)
@@ -99,7 +124,5 @@ class Plain:
 
     def finish(self) -> bytes:
         """What is left."""
-        left = b""
-        if self._undeclared is not None:
-            left = self._decide(_SHORT_BASE64.match(self._head) is not None)
-        return left if self._decoder is None else self._decoder.feed(left) + self._decoder.finish()
+        left = self._left(_SHORT_BASE64.match(self._head) is not None)
+        return left if self._decoder is None else left + self._decoder.finish()

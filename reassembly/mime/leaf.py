@@ -37,7 +37,7 @@ class Leaf:
             self.builder.facts.update(part.facts)
             if part.encoding != PLAIN:
                 self.builder.codings = (part.encoding,)
-        self._decoder = decoder(part.encoding, self._turn, dict(reading.choices))
+        self._decoder = decoder(part.encoding, self._turn, dict(reading.choices), not part.text)
         self.inside: Inside | None = None
 
     def _turn(self, doubt: str) -> int:
@@ -64,8 +64,8 @@ class Leaf:
         if missing and self.inside is not None:
             self.inside.gap(missing)
 
-    def finish(self, cut: str | None) -> None:
-        """The part is over; `cut`: why it ends early. An empty one without a name is no object."""
+    def finish(self, cut: str | None, empty: bool = True) -> None:
+        """The part is over; `cut`: why it ends early. `empty`: it is an object even so."""
         self._keep(self._decoder.finish())
         if self.inside is not None:
             self.inside.finish(cut)
@@ -74,7 +74,7 @@ class Leaf:
             return
         if isinstance(self._decoder, Uuencode | YEnc) and not builder.name and self._decoder.name:
             builder.name = text(self._decoder.name)[:LONGEST_NAME]
-        if builder.size or builder.missing or builder.name:
+        if empty or builder.size or builder.missing or builder.name:
             self._reading.done.append(builder.finish(self._reading.time, cut))
         else:
             builder.drop()

@@ -24,16 +24,26 @@ _HARMLESS = frozenset((
 def names(disposition: list[FieldValue], content_type: list[FieldValue]) -> list[str]:
     """All readings of a part's name, the one to take first. A disposition's come before a type's."""
     found: list[str] = []
-    for value in disposition:
-        found += value.texts(b"filename")
-    for value in content_type:
-        found += value.texts(b"name")
-    for value in disposition:
-        found += value.texts(b"name")
-    for value in content_type:
-        found += value.texts(b"filename")
+    for fields, key in (
+        (disposition, b"filename"),
+        (content_type, b"name"),
+        (disposition, b"name"),
+        (content_type, b"filename"),
+        (disposition + content_type, b"filename"),
+        (content_type + disposition, b"name"),
+    ):
+        for value in _joined(fields):
+            found += value.texts(key)
     cleaned = [name for name in dict.fromkeys(_cleaned(one) for one in found) if name][:MOST_NAMES]
     return sorted(cleaned, key=_harmlessness)
+
+
+def _joined(fields: list[FieldValue]) -> list[FieldValue]:
+    """The fields; of several, first all their parameters together: a name may go on in the next field."""
+    if len(fields) < 2:
+        return fields
+    together = tuple(one for field in fields for one in field.parameters)
+    return [FieldValue(fields[0].value, together, b""), *fields]
 
 
 def _cleaned(name: str) -> str:

@@ -13,7 +13,7 @@ from reassembly.mime.parameters import FieldValue, parse
 from reassembly.mime.reading import Reading
 
 MOST_BOUNDARIES = 8  # readings of one boundary parameter
-LONGEST_BOUNDARY = 512  # RFC 2046, section 5.1.1, allows 70
+LONGEST_BOUNDARY = 8 << 10  # RFC 2046, section 5.1.1, allows 70; clients compare what is there
 _MOST_FIELDS = 4  # of one name that are looked at
 _MESSAGES = ("message/rfc822", "message/global", "message/news", "message/rfc2822")
 _LONGEST_FACT = 256
@@ -33,6 +33,11 @@ class Part:
     @property
     def multipart(self) -> bool:
         return self.type.startswith("multipart")
+
+    @property
+    def text(self) -> bool:
+        """Whether its line ends are those of text."""
+        return not self.declared or self.type.startswith(("text", "multipart", "message"))
 
     @property
     def message(self) -> bool:
@@ -73,13 +78,12 @@ def _kind(types: list[FieldValue], reading: Reading) -> str:
 
 
 def _boundaries(types: list[FieldValue]) -> tuple[bytes, ...]:
-    """All readings of the boundary parameter; delimiters are compared without the space around them."""
+    """All readings of the boundary parameter."""
     found: dict[bytes, None] = {}
     for one in types:
         for boundary in one.readings(b"boundary"):
-            stripped = boundary.strip()
-            if stripped and len(stripped) <= LONGEST_BOUNDARY:
-                found[stripped] = None
+            if boundary.strip() and len(boundary) <= LONGEST_BOUNDARY:
+                found[boundary] = None
     return tuple(found)[:MOST_BOUNDARIES]
 
 

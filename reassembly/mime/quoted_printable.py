@@ -9,6 +9,7 @@ import binascii
 import re
 
 from reassembly.mime.base64_text import Turn
+from reassembly.mime.line_ends import LineEnds
 
 # "Any trailing white space on a Line [...] must be deleted": transports added it.
 _TRAILING = re.compile(rb"(?<![ \t])[ \t]{1,1024}+(?=\r?\n)")
@@ -21,13 +22,15 @@ _LONGEST_TAIL = 1024  # white space that may turn out to end a line
 
 
 class QuotedPrintable:
-    """Line ends stay as they are. Turns: `quoted_escape` 0 keep, 1 drop with what follows, 2 drop the `=` alone;
-    `quoted_case` 1: lower-case digits are no digits, where both are in use."""
+    """Turns: `quoted_escape` 0 keep, 1 drop with what follows, 2 drop the `=` alone; `quoted_case` 1: lower-case digits
+    are no digits, where both are in use; `line_ends` as of `LineEnds`, for what is `binary`.
+    """
 
-    __slots__ = ("_carry", "_choices", "_long", "_lower", "_turn", "_upper")
+    __slots__ = ("_carry", "_choices", "_ends", "_long", "_lower", "_turn", "_upper")
 
-    def __init__(self, turn: Turn, choices: dict[str, int]) -> None:
+    def __init__(self, turn: Turn, choices: dict[str, int], binary: bool = False) -> None:
         self._turn = turn
+        self._ends = LineEnds(turn, choices) if binary else None
         self._choices = choices
         self._carry = b""
         self._long = False
@@ -49,13 +52,18 @@ class QuotedPrintable:
 
     def _decode(self, data: bytes) -> bytes:
         data = _TRAILING.sub(b"", data)
-        if b"=" not in data:
-            return data
-        if self._choices.get("quoted_case"):
-            data = _UP_TO_LOWER.sub(b"", data)
-        data = data.replace(b"=\r\n", b"").replace(b"=\n", b"")
-        self._look_at_case(data)
-        return _unescaped(self._escapes(data))
+        if b"=" in data:
+            if self._choices.get("quoted_case"):
+                data = _UP_TO_LOWER.sub(b"", data)
+            data = data.replace(b"=\r\n", b"").replace(b"=\n", b"")
+        if self._ends is not None:
+            data = self._ends.encoded(data)
+        if b"=" in data:
+            self._look_at_case(data)
+            data = binascii.a2b_qp(self._escapes(data))  # each `=` is followed by two digits now
+        if self._ends is not None:
+            self._ends.decoded(data)
+        return data
 
     def _escapes(self, data: bytes) -> bytes:
         if _BAD.search(data) is None:
@@ -70,7 +78,7 @@ class QuotedPrintable:
         if self._lower and self._upper:
             return
         self._lower = self._lower or _LOWER.search(data) is not None
-        self._upper = self._upper or _UPPER.search(data) is not None
+        self._upper = self._upper or _UPPER.search(data) is not None or _BAD.search(data) is not None
         if self._lower and self._upper:
             self._turn("quoted_case")
 
@@ -89,8 +97,3 @@ def _tail(data: bytes) -> int:
     end = len(data.rstrip(b" \t\r"))
     mark = data.rfind(b"=", max(0, end - 2), end)
     return end if mark < 0 or (mark < end - 1 and end < len(data)) else mark
-
-
-def _unescaped(data: bytes) -> bytes:
-    """`=41` to `A`; each `=` is followed by two digits. Line ends that the C function would read are not in reach."""
-    return binascii.a2b_qp(data)

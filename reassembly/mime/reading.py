@@ -13,6 +13,7 @@ from reassembly.objects import Object
 # How many ways there are to take each turn; 0 is the most likely. Where each is asked, a comment says what they mean.
 TURNS = {
     "boundary": 5,
+    "boundary_space": 2,
     "nesting": 2,
     "boundary_prefix": 2,
     "boundary_in_header": 2,
@@ -25,8 +26,10 @@ TURNS = {
     "base64_padding": 3,
     "base64_blank": 3,
     "base64_lines": 2,
+    "base64_end": 2,
     "quoted_escape": 3,
     "quoted_case": 2,
+    "line_ends": 2,
 }
 
 

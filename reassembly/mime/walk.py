@@ -14,12 +14,11 @@ from reassembly.mime.facts import facts_of
 from reassembly.mime.head import Head
 from reassembly.mime.inline import Inline
 from reassembly.mime.leaf import Inside, Leaf
-from reassembly.mime.part import Part, described
+from reassembly.mime.part import LONGEST_BOUNDARY, Part, described
 from reassembly.mime.reading import Reading
 
-_LONGEST_LINE = 1024  # a delimiter is shorter: the longest boundary that is taken has 512 bytes
+_LONGEST_LINE = LONGEST_BOUNDARY + 256  # of a delimiter: hyphens and white space around its boundary
 _BREAK_AT_END = re.compile(rb"(?:\r\n|\n|\r)-?\Z")
-_TEXT = ("text", "multipart", "message")
 
 
 class Walk:
@@ -116,8 +115,7 @@ class Walk:
         """What looks for more inside a part: a walk through a message, or for files in text."""
         if leaf.builder is None:
             return None
-        text = part.type.startswith(_TEXT) or not part.declared
-        if not (text or part.message or part.encoding == PLAIN):
+        if not (part.text or part.message or part.encoding == PLAIN):
             return None
         if self._depth >= self._reading.memory.limits.mime_messages:
             if part.message:
@@ -204,7 +202,7 @@ class Walk:
         if self._preamble and levels and levels[-1].hits:
             leaf.drop()  # "implementations must ignore anything that appears before the first boundary delimiter line"
         else:
-            leaf.finish(cut)
+            leaf.finish(cut, bool(levels) and not self._preamble)
         self._preamble = False
 
     def gap(self, length: int) -> None:
