@@ -91,7 +91,7 @@ def _alarm(alarm: Alarm) -> Group:
     head = Text.assemble((f" {severity.upper()} ", COLOURS[severity]), f"  {_when(alarm.time)}")
     name = visible(target.name, 70) if target.name else f"({target.kind.replace('_', ' ')} without a name)"
     body = Text.assemble((visible(alarm.sender, 60), "bold"), " → ", (_recipients(alarm), "bold"), "\n")
-    body.append(name, "cyan").append(f"  {target.mime_type}, {size(target.size)}, {target.sha256[:16]}\n")
+    body.append(name, "cyan").append(f"  {visible(target.mime_type, 60)}, {size(target.size)}, {target.sha256[:16]}\n")
     body.append(f"{place(target).strip(', ')}\n", "dim")
     for verdict in sorted(alarm.verdicts, key=lambda one: one.engine):
         if verdict.status in ("malicious", "suspicious"):

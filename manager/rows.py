@@ -53,8 +53,8 @@ class ObjectRows:
         first = f"{when}  {who(target)}  {target.protocol}  {visible(target.mime_type)}  {size(target.size)}"
         state = f"  {visible(target.cut, 30)}" if target.cut else ""
         room = self._width - 10 - 12 - 2 - cells(state)
-        second = f"{target.sha256[:12]}  {visible(target.name or '-', room)}{state}"
-        self._write(f"{visible(first, self._width)}\n{' ' * 10}{second}\n".encode())
+        second = f"{' ' * 10}{target.sha256[:12]}  {visible(target.name or '-', max(room, 8))}{state}"
+        self._write(f"{visible(first, self._width)}\n{visible(second, self._width)}\n".encode())
 
     def _row(self, *texts: str) -> None:
         padded = []
@@ -74,9 +74,8 @@ def size(number: int) -> str:
     """Bytes for a person: `999 B`, `1.5 MB` (powers of 1000)."""
     if number < 1000:
         return f"{number} B"
-    value = float(number)
-    for unit in ("kB", "MB", "GB", "TB"):
+    value, units = number / 1000, ["PB", "TB", "GB", "MB", "kB"]
+    while value >= 999.5 and len(units) > 1:
         value /= 1000
-        if value < 999.5:
-            return f"{value:.1f} {unit}" if value < 99.95 else f"{value:.0f} {unit}"
-    return f"{value:.0f} PB"
+        units.pop()
+    return f"{value:.1f} {units[-1]}" if value < 99.95 else f"{value:.0f} {units[-1]}"

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from engines.verdicts import Engine
@@ -18,7 +18,7 @@ from manager.events import Documents
 from manager.interrupt import Interrupt
 from manager.logs import one_line_logs
 from manager.options import Options, Stop
-from manager.pipeline import Item, Timeline, extracted, rest, scanned
+from manager.pipeline import After, Item, Timeline, extracted, rest, scanned
 from manager.progress import Telling, Watcher, watcher
 from manager.rows import ObjectRows
 from manager.settings import Settings
@@ -88,7 +88,14 @@ class Job:
         """Does one share of it, in this process."""
         summary = Summary()
         sinks: list[Sink] = [summary, *self._sinks(lines)]
-        for item in self._items(shard, summary, watch):
+
+        def after(capture: Capture) -> bool:
+            """After each batch: shows what there is, says where we are; goes on unless interrupted."""
+            lines.flush()
+            watch(shard[0], capture.path, capture.position, capture.size)
+            return not self.interrupt.asked
+
+        for item in self._items(shard, summary, after):
             for sink in sinks:
                 sink.take(item)
         lines.flush()
@@ -106,9 +113,9 @@ class Job:
         elif not self.scanning and not self.options.quiet:
             yield ObjectRows(lines.write, table_width())
 
-    def _items(self, shard: Shard, summary: Summary, watch: Watcher) -> Iterator[Item]:
+    def _items(self, shard: Shard, summary: Summary, after: After) -> Iterator[Item]:
         if not self.scanning:
-            for timeline in self._timelines(shard, summary, watch):
+            for timeline in self._timelines(shard, summary, after):
                 yield from extracted(timeline.products())
             return
         from engines.pool import Pool
@@ -116,13 +123,13 @@ class Job:
         pool = Pool(self.engines, max_bytes=self.settings.pool.max_bytes)
         alarms = Alarms(exact_engines(self.settings))
         try:
-            for timeline in self._timelines(shard, summary, watch):
+            for timeline in self._timelines(shard, summary, after):
                 yield from scanned(timeline.products(), pool, alarms)
             yield from rest(pool, alarms)
         finally:
             pool.close()
 
-    def _timelines(self, shard: Shard, summary: Summary, watch: Watcher) -> Iterator[Timeline]:
+    def _timelines(self, shard: Shard, summary: Summary, after: After) -> Iterator[Timeline]:
         """Each capture that can be opened; what it said is counted when it has been read."""
         policies = overlap_policies(self.settings)
         for path in self.options.captures:
@@ -133,7 +140,7 @@ class Job:
                 summary.unusable_inputs.append(str(error))
                 continue
             table = flow_table(self.settings, memory, policies, None if shard == ALONE else shard)
-            timeline = Timeline(capture, table, memory, _telling(shard, path, watch, self.interrupt))
+            timeline = Timeline(capture, table, memory, after)
             yield timeline
             _account(summary, timeline, path, first=shard[0] == 0)
             if self.interrupt.asked:
@@ -148,16 +155,6 @@ def table_width() -> int:
 def documents(settings: Settings) -> Documents:
     """The maker of documents as the settings want it."""
     return Documents(observer(settings), settings.sensor.hashes)
-
-
-def _telling(shard: Shard, path: str, watch: Watcher, interrupt: Interrupt) -> Callable[[Capture], bool]:
-    """What to do after each batch: say where we are; go on unless interrupted."""
-
-    def after(capture: Capture) -> bool:
-        watch(shard[0], path, capture.position, capture.size)
-        return not interrupt.asked
-
-    return after
 
 
 def _account(summary: Summary, timeline: Timeline, path: str, first: bool) -> None:

@@ -1,0 +1,79 @@
+import json
+import os
+import stat
+
+import pytest
+from nouns import FLOW, an_object, flow_end, said, scanned
+from samples import object_of
+
+from manager.alarms import raise_alarm
+from manager.events import Documents
+from manager.observer import Observer
+from manager.sinks import FULL, Folder, JsonLines, Lines, to_descriptor
+
+
+def test_lines_are_handed_on_together_and_whole():
+    handed = []
+    lines = Lines(handed.append)
+    for _ in range(3):
+        lines.write(b"x" * (FULL // 2) + b"\n")
+    lines.flush()
+    lines.flush()
+    assert len(handed) == 2
+    assert all(text.endswith(b"\n") for text in handed)
+    assert sum(map(len, handed)) == 3 * (FULL // 2 + 1)
+
+
+def test_all_is_written_also_where_a_pipe_takes_little():
+    reading, writing = os.pipe()
+    os.set_blocking(writing, True)
+    to_descriptor(writing)(b"a" * 60_000)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        assert pipe.read() == b"a" * 60_000
+
+
+def test_nobody_reads_any_more():
+    reading, writing = os.pipe()
+    os.close(reading)
+    with pytest.raises(BrokenPipeError):
+        to_descriptor(writing)(b"a")
+    os.close(writing)
+
+
+def test_json_lines_of_each_item():
+    lines = []
+    sink = JsonLines(Documents(Observer("h")), lines.append)
+    bad = scanned(None, said("a", "malicious"))
+    for item in (an_object(), bad, flow_end(), raise_alarm(FLOW, [bad])):
+        sink.take(item)
+    read = [json.loads(line) for line in lines]
+    assert [one["event"]["dataset"] for one in read] == ["tapscan.object", "tapscan.object", "tapscan.alarm"]
+    assert "verdict" in read[1]["tapscan"]
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_a_folder_of_objects_named_by_their_hash(tmp_path, on_disk):
+    folder = Folder(str(tmp_path / "a" / "b"))
+    target = object_of(b"some bytes", "../../etc/passwd", on_disk=on_disk)
+    folder.take(target)
+    folder.take(target)
+    (only,) = (tmp_path / "a" / "b").iterdir()
+    assert only.name == target.sha256
+    assert only.read_bytes() == b"some bytes"
+    assert stat.S_IMODE(only.stat().st_mode) == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_folder_takes_empty_objects_and_nothing_else(tmp_path):
+    folder = Folder(str(tmp_path))
+    folder.take(flow_end())
+    folder.take(an_object(b""))
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b""]
+
+
+def test_what_is_there_is_not_written_again(tmp_path):
+    target = an_object(b"new")
+    (tmp_path / target.sha256).write_bytes(b"old")
+    Folder(str(tmp_path)).take(target)
+    assert (tmp_path / target.sha256).read_bytes() == b"old"
