@@ -15,6 +15,8 @@ def gap(side: Side, event: Gap) -> None:
     if body is None and side.buffer is not None and event.length < side.origin.limits.header_bytes:
         side.buffer.append(0)  # makes the head odd, so that it is read with patience
         side.holed = True
+    elif body is None and side.held is not None:
+        return  # what is held for another protocol is its own affair
     elif body is None:
         if side.kept is not None:
             settle(side, Data(side.direction, b"", event.time, event.time), "gap")

@@ -136,6 +136,23 @@ def framing(fields: Fields, version: str, default: Framing) -> tuple[Framing, in
     return ("length", size) if size else ("none", 0)
 
 
+def doubts(fields: Fields, version: str) -> list[str]:
+    """What is odd about the framing fields of a message whose framing is doubtful."""
+    coding, length = fields.get(b"transfer-encoding"), fields.get(b"content-length")
+    found: list[str] = []
+    if coding is not None and length is not None:
+        found.append("http.te_and_cl")
+    if coding is not None and not chunked_last(coding):
+        found.append("http.invalid_transfer_encoding")
+    if coding is not None and version != HTTP_1_1:
+        found.append("http.te_in_http_1_0")
+    if length is not None and not length.strip().isdigit():
+        found.append("http.invalid_content_length")
+    if b"chunked" in fields.get(b"content-encoding", b"").lower():
+        found.append("http.chunked_as_content_encoding")
+    return found
+
+
 def unframed(head: Head) -> bool:
     """Whether nothing in a head says where the body ends."""
     return b"content-length" not in head.fields and b"transfer-encoding" not in head.fields

@@ -14,7 +14,17 @@ from reassembly.http.broken import more_fields, patient, request_way
 from reassembly.http.chunked import Chunks
 from reassembly.http.doubt import doubt
 from reassembly.http.exchange import switches
-from reassembly.http.head import Framing, Head, Request, Response, framing, parse_request, parse_response, unframed
+from reassembly.http.head import (
+    Framing,
+    Head,
+    Request,
+    Response,
+    doubts,
+    framing,
+    parse_request,
+    parse_response,
+    unframed,
+)
 from reassembly.http.side import Side
 from reassembly.http.start import may_begin
 
@@ -154,6 +164,7 @@ def _begin_body(side: Side, head: Head, kind: Framing, length: int, event: Data)
         side.body = Body(side.origin, head, side.direction)
         side.step = until_close
     elif kind == "doubtful":
+        head.findings += doubts(head.fields, head.version)
         doubt(side, head)
         if b"chunked" in head.fields.get(b"transfer-encoding", b"").lower():
             side.chunks = Chunks()

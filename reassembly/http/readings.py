@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from reassembly.http.broken import Way, doubtful_framing, response_ways
-from reassembly.http.head import Framing, Head, Response
+from reassembly.http.head import Framing, Head, Response, chunked_last
 from reassembly.http.loose import dechunk
 
 MOST = 4  # readings of one message that are worth an object
@@ -68,7 +68,9 @@ def _framings(raw: bytes, way: Way, ended: str | None, live: bool) -> list[Readi
         found += _dechunked(raw, way, ended)
     for length in way.lengths:
         found.append(_by_length(raw, way, length, ended, live))
-    if isinstance(way.head, Response):
+    # Nobody reads to the end of the stream what is clearly chunked and keeps to it.
+    clear = bool(found) and found[0].score == _CHUNKED and chunked_last(way.head.fields.get(b"transfer-encoding", b""))
+    if isinstance(way.head, Response) and not clear:
         found.append(Reading(way.head, raw[way.start :], len(raw), _REST, ended, framing="close", start=way.start))
     for reading in found:
         reading.score -= way.doubt * _STEP

@@ -236,6 +236,33 @@ def test_a_range_says_which():
     assert one.facts["tapscan.http.range"] == "bytes 5-7/100"
 
 
+@pytest.mark.parametrize(
+    ("fields", "finding"),
+    [
+        (b"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n", "http.te_and_cl"),
+        (b"Transfer-Encoding: xchunked\r\n", "http.invalid_transfer_encoding"),
+        (b"Content-Length: 3, 4\r\n", "http.invalid_content_length"),
+        (b"Content-Length: 3\r\nContent-Length: 4\r\n", "http.duplicate_content_length"),
+        (b"Content-Encoding: chunked\r\n", "http.chunked_as_content_encoding"),
+        (b"Transfer-Encoding : chunked\r\n", "http.malformed_head"),
+        (b"X: a\r\n b\r\n", "http.folded_field"),
+        (b"Content-Encoding: gzip\r\n", "http.coding_not_applied"),
+        (b"Content-Encoding: foo\r\n", "http.unknown_coding"),
+    ],
+)
+def test_findings_name_what_is_odd(fields, finding):
+    found = objects(parse([(0, GET), (1, ok(chunked(PAGE), fields, length=False))]))
+    assert all(finding in one.findings for one in found)
+    assert found
+
+
+def test_both_readings_of_two_framings():
+    answer = ok(chunked(b"one reading"), b"Transfer-Encoding: chunked\r\nContent-Length: 9\r\n", length=False)
+    found = objects(parse([(0, GET * 2), (1, answer + ok(b"next"))]))
+    assert [content(one) for one in found] == [b"one reading", b"7\r\none re", b"next"]
+    assert ["http.ambiguous_framing" in one.findings for one in found] == [True, True, False]
+
+
 # Other protocols
 
 TUNNEL = b"CONNECT far:443 HTTP/1.1\r\nHost: far:443\r\n\r\n"
