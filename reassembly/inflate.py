@@ -15,7 +15,7 @@ from reassembly.limits import Limits
 UNDECIDED = 32 << 10  # input looked at before the kind is settled: most whole bodies
 _PIECE = 1 << 20  # of output at once: a bomb is noticed before it fills the memory
 _RATIO_FLOOR = 1 << 20  # output below which no ratio is a bomb: 20 bytes of br may well be a page of blanks
-_TAIL = 1 << 20  # kept of what follows the end of a stream
+_TAIL = 64 << 10  # kept of what follows the end of a stream
 _FHCRC, _FEXTRA, _FNAME, _FCOMMENT, _RESERVED = 2, 4, 8, 16, 0xE0  # RFC 1952, section 2.3.1
 _ERROR: type[Exception] = isal_zlib.error  # type: ignore[assignment]  # its stub says an instance
 _TEXT = bytes(range(0x20, 0x7F)) + b"\t\r\n"
@@ -127,14 +127,19 @@ class Stream:
         if self.broken or self._budget.spent:
             return
         if self.ended:
-            self._after(self.tail + data if len(self.tail) < _TAIL else self.tail)
-            return
+            data = self._after(self.tail + data) if len(self.tail) < _TAIL else b""
+        while data:
+            data = self._member(data)
+
+    def _member(self, data: bytes) -> bytes:
+        """Takes the bytes of the present member; gives those of the next."""
         if self._held is not None:
             self._held.append(data)
             if self.consumed > UNDECIDED:
                 self._held = None
         self.consumed += len(data)
         self._inflate(data)
+        return self._after(self._engine.unused_data) if self.ended else b""
 
     def _inflate(self, data: bytes) -> None:
         while True:
@@ -146,9 +151,6 @@ class Stream:
             self._give(piece)
             if self._engine.eof:
                 self.ended = True
-                unused = self._engine.unused_data
-                self.consumed -= len(unused)
-                self._after(unused)
                 return
             if len(piece) < _PIECE or self._budget.spent:
                 return
@@ -183,35 +185,36 @@ class Stream:
         except _ERROR:
             return
 
-    def _after(self, rest: bytes) -> None:
-        """The trailer, then perhaps one more member."""
+    def _after(self, rest: bytes) -> bytes:
+        """The trailer; gives the deflate data of one more member, if there is one."""
         self._held = None
         self.tail = rest[:_TAIL]
         if self.kind == "gzip":
-            self._gzip_trailer()
-        elif self.kind == "zlib" and not self.checked and len(self.tail) >= 4:
+            return self._gzip_trailer()
+        if self.kind == "zlib" and not self.checked and len(self.tail) >= 4:
             self.checked = int.from_bytes(self.tail[:4], "big") == self._check
             if self.checked:
                 self.tail = self.tail[4:]
+        return b""
 
-    def _gzip_trailer(self) -> None:
+    def _gzip_trailer(self) -> bytes:
         if not self.checked:
             if len(self.tail) < 8 or int.from_bytes(self.tail[:4], "little") != self._check:
-                return
+                return b""
             if int.from_bytes(self.tail[4:8], "little") != self.produced & 0xFFFFFFFF:
                 self._find("gzip_bad_length")
             self.checked = True
             self.tail = self.tail[8:]
-        if self.tail[:3] == b"\x1f\x8b\x08" and (header := gzip_header(self.tail)):
-            self._find("gzip_members")
-            rest = self.tail[header.ends[0] :]
-            self.tail = b""
-            self.ended = self.checked = False
-            self.produced = self._check = 0
-            self._engine = isal_zlib.decompressobj(-15)
-            self._held = []
-            self.consumed = 0
-            self.feed(rest)
+        if self.tail[:3] != b"\x1f\x8b\x08" or (header := gzip_header(self.tail)) is None:
+            return b""
+        self._find("gzip_members")
+        rest = self.tail[header.ends[0] :]
+        self.tail = b""
+        self.ended = self.checked = False
+        self.produced = self._check = self.consumed = 0
+        self._engine = isal_zlib.decompressobj(-15)
+        self._held = []
+        return rest
 
     def _find(self, finding: str) -> None:
         if finding not in self.findings:

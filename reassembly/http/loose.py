@@ -16,6 +16,7 @@ _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r\n")
 _BREAKS = b"\r\n"
 _FILLING = b" \t\r\n\0\v\f"
 _LONGEST_LINE = 1024  # between two chunks
+_MOST_ODD = 4096  # chunks: each takes some microseconds, and who breaks so many of them wants our time
 _MOST_JUNK = 16  # bytes between a chunk's data and its line end
 _WORD, _LONG = 1 << 32, 1 << 64
 
@@ -29,6 +30,7 @@ class Dechunked:
     chunks: int
     whole: bool
     strict: bool
+    odd: int = 0  # chunks that were not right
 
     @property
     def body(self) -> bytes:
@@ -62,6 +64,9 @@ def _chunk(raw: bytes, at: int, read: Dechunked, by_lines: bool) -> int | None:
             read.chunks += 1
             return data + size + 2
     read.strict = False
+    read.odd += 1
+    if read.odd > _MOST_ODD:
+        return None
     return _odd_chunk(raw, at, read, by_lines)
 
 

@@ -126,6 +126,9 @@ def _message(side: Side, head: Head, event: Data) -> None:
     side.head = head
     side.spent = False
     exchange = side.exchange
+    if len(head.fields) > side.origin.limits.header_lines:
+        side.origin.memory.counters["header_lines"] += 1
+        head.findings.append("http.too_many_fields")
     if isinstance(head, Request):
         exchange.ask(head)
         if head.method == b"CONNECT":

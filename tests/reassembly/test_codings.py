@@ -122,6 +122,12 @@ def test_odd_gzip(finding, size):
     assert finding in decoder.findings
 
 
+@each_cut
+def test_many_gzip_members(size):
+    out, decoder = decode(("gzip",), gzip.compress(b"") * 3000 + gzip.compress(b"last"), size)
+    assert (out, decoder.findings) == (b"last", ["gzip_members"])
+
+
 @pytest.mark.parametrize("flags", range(32))
 def test_gzip_headers(flags):
     extra = b"\3\0abc" if flags & 4 else b""
