@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import binascii
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TypeAlias
 
 Turn: TypeAlias = Callable[[str], int]  # a doubt's name to the choice
@@ -20,6 +20,8 @@ _NO_JUNK = _LETTERS + b"=" + _WHITE
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")  # RFC 4648, section 5
 _MOST_ODD = 100_000  # groups with padding inside a part that are read one at a time, a microsecond each
 _LONGEST_LINE = 64 << 10  # where lines count, a longer one counts as several
+_BLANK = re.compile(rb"(?:(?<=\n)|^)[ \t\r]*+\n")
+_FROM_JUNK = re.compile(rb"[^A-Za-z0-9+/=\r\n \t][^\n]*+")
 _GROUPS = re.compile(rb"=*+(?:((?:[A-Za-z0-9+/]{4})++)|([A-Za-z0-9+/][A-Za-z0-9+/=]{3}))")
 
 
@@ -129,23 +131,19 @@ class _LineShape:
         """The next bytes, and the same without white space."""
         end = b"\r\n" if b"\r\n" in data else b"\n"
         lines = data.split(end)
-        if len(lines) == 1:
-            self._goes_on(len(text))
-            return
-        plain = len(data) - len(text) == len(end) * (len(lines) - 1)
-        if plain and len(lines) > 2 and self._line is not None:
+        plain = self._line is not None and len(data) - len(text) == len(end) * (len(lines) - 1)
+        if len(lines) > 2 and plain and all(length and not length % 4 for length in set(map(len, lines[1:-1]))):
             self._ended(len(lines[0]))
-            for length in set(map(len, lines[1:-1])):
-                self._ended(length)
+            self._ended(len(lines[1]))
             self._goes_on(len(lines[-1]))
-            return
-        self._each(data.split(b"\n"), len(end))
+        else:
+            self._each(data.split(b"\n"), len(end))
 
     def _each(self, lines: list[bytes], end: int) -> None:
         for line in lines[:-1]:
             length = len(line.translate(None, _WHITE))
             if self._line is None and (length or self._column):
-                self._line = (self._column + length, self._column + len(line) + (end == 1) * 1 + (end == 2) * 1)
+                self._line = (self._column + length, self._column + len(line.rstrip(b"\r")) + end)
             self._ended(length)
         self._goes_on(len(lines[-1].translate(None, _WHITE)))
 
@@ -179,7 +177,12 @@ class _LineShape:
 
 
 class LinewiseBase64:
-    """The readings in which lines count: by `choices`, the turns of `Base64` that were taken another way."""
+    """The readings in which lines count: by `choices`, the turns of `Base64` that were taken another way.
+
+    `base64_junk` 1: junk ends its line, 2: a line with junk is dropped, 3: `-` and `_` are letters (RFC 4648, section
+    5). `base64_padding` 1: padding ends the data, 2: padding before letters is zeros. `base64_blank` 1: a blank line
+    ends the data, 2: groups begin anew behind it. `base64_lines` 1: groups begin anew on each line.
+    """
 
     __slots__ = ("_choices", "_inner", "_partial", "_started", "_stopped", "_zeros")
 
@@ -193,42 +196,50 @@ class LinewiseBase64:
 
     def feed(self, data: bytes) -> bytes:
         """The bytes of the lines that are complete with `data`."""
-        lines = (self._partial + data).split(b"\n")
-        self._partial = lines.pop()
-        if len(self._partial) > _LONGEST_LINE:
-            lines.append(self._partial)
-            self._partial = b""
-        return self._read(lines)
+        data = self._partial + data
+        end = data.rfind(b"\n") + 1
+        if len(data) - end > _LONGEST_LINE:
+            end = len(data)
+        self._partial = data[end:]
+        return self._read(data[:end])
 
-    def _read(self, lines: Iterable[bytes]) -> bytes:
-        return b"".join(self._line(line) for line in lines if not self._stopped)
+    def _read(self, data: bytes) -> bytes:
+        if self._stopped or not data:
+            return b""
+        data = self._junk(data)
+        if not self._choices.get("base64_blank"):
+            return self._paragraph(data)
+        out: list[bytes] = []
+        for at, paragraph in enumerate(_BLANK.split(data)):
+            if at and self._started:
+                self._blank_line()
+            if not self._stopped:
+                out.append(self._paragraph(paragraph))
+        return b"".join(out)
 
-    def _line(self, line: bytes) -> bytes:
-        line = self._junk(line)
-        text = line.translate(None, _WHITE)
-        if not text:
-            return self._blank_line() if not line.strip(_WHITE) and self._started else b""
-        self._started = True
-        text = self._padding(text)
-        if self._choices.get("base64_lines"):
-            text = text[: len(text) & ~3]
-        return self._inner.feed(text)
+    def _blank_line(self) -> None:
+        if self._choices.get("base64_blank") == 1:
+            self._stopped = True
+        else:
+            self._inner.finish()
 
-    def _junk(self, line: bytes) -> bytes:
+    def _junk(self, data: bytes) -> bytes:
         choice = self._choices.get("base64_junk", 0)
         if choice == 3:
-            return line.translate(_URL_SAFE)
-        if choice and (rest := line.translate(None, _NO_JUNK)):
-            return line[: line.index(rest[:1])] if choice == 1 else b""
-        return line
-
-    def _blank_line(self) -> bytes:
-        choice = self._choices.get("base64_blank", 0)
+            return data.translate(_URL_SAFE)
+        if not choice or not data.translate(None, _NO_JUNK):
+            return data
         if choice == 1:
-            self._stopped = True
-        elif choice == 2:
-            self._inner.finish()
-        return b""
+            return _FROM_JUNK.sub(b"", data)
+        return b"".join(line for line in data.splitlines(True) if not line.translate(None, _NO_JUNK))
+
+    def _paragraph(self, data: bytes) -> bytes:
+        if self._choices.get("base64_lines"):
+            lines = [line.translate(None, _WHITE) for line in data.split(b"\n")]
+            data = b"".join([line[: len(line) & ~3] for line in lines])
+        text = self._padding(data.translate(None, _WHITE))
+        self._started = self._started or bool(text)
+        return self._inner.feed(text) if text else b""
 
     def _padding(self, text: bytes) -> bytes:
         choice = self._choices.get("base64_padding", 0)
@@ -243,11 +254,12 @@ class LinewiseBase64:
 
     def gap(self, length: int) -> tuple[bytes, int]:
         """As of `Base64`; these readings have no use for a precise place."""
-        left = self._read([self._partial])
+        left = self._read(self._partial)
         self._partial = b""
         more, missing = self._inner.gap(length)
         return left + more, missing
 
     def finish(self) -> bytes:
         """What is left."""
-        return self._read([self._partial]) + self._inner.finish()
+        left, self._partial = self._partial, b""
+        return self._read(left) + self._inner.finish()

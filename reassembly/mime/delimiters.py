@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from reassembly.mime.reading import Reading
 
+LONGEST_BOUNDARY = 8 << 10  # RFC 2046, section 5.1.1, allows 70; clients compare what is there
+
 
 @dataclass(slots=True)
 class Level:
@@ -32,13 +34,14 @@ class Hit:
 class Delimiters:
     """The stack of open multiparts, outermost first."""
 
-    __slots__ = ("_at", "_lengths", "_reading", "levels")
+    __slots__ = ("_at", "_begins", "_lengths", "_reading", "levels")
 
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
         self.levels: list[Level] = []
         self._at: dict[bytes, list[int]] = {}  # boundary to the levels that have it
         self._lengths: Counter[int] = Counter()  # of boundaries
+        self._begins: tuple[bytes, ...] = ()  # what a delimiter has after its hyphens
 
     def push(self, level: Level) -> None:
         """One more multipart inside the last."""
@@ -50,6 +53,15 @@ class Delimiters:
             self._at.setdefault(boundary, []).append(len(self.levels))
             self._lengths[len(boundary)] += 1
         self.levels.append(level)
+        self._look()
+
+    def _look(self) -> None:
+        found = any(level.found for level in self.levels)
+        self._begins = (b"",) if found else (b" ", b"\t", b"\r", b"\v", b"\f", *self._at)
+
+    def possible(self, data: bytes, at: int) -> bool:
+        """Whether the line at `at` may be a delimiter: most that begin with two hyphens are none."""
+        return data.startswith(self._begins, at + 2) or at + 2 + LONGEST_BOUNDARY > len(data)
 
     def _compared(self, boundary: bytes) -> bytes:
         """Turn `boundary_space`: 0 the white space around a boundary does not count, 1 it does."""
@@ -68,6 +80,7 @@ class Delimiters:
             self._lengths[len(boundary)] -= 1
             if not self._lengths[len(boundary)]:
                 del self._lengths[len(boundary)]
+        self._look()
 
     def match(self, line: bytes) -> Hit | None:
         """What this line, which begins with two hyphens and comes without its end, delimits."""

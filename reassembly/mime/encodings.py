@@ -23,7 +23,7 @@ _EXACT = {
 _INSIDE = re.compile(r"(base-?64|gzip64)|(quoted|printable)|(uuencode|uue)|(yenc)|([78]-?bit|binary)")
 _KINDS = (BASE64, QUOTED, UUENCODE, YENC, PLAIN)
 _HEAD = 128  # enough to see that text is base64
-_BASE64_HEAD = re.compile(rb"[A-Za-z0-9+/\r\n]{60,}=*[\r\n]*\Z")
+_BASE64_HEAD = re.compile(rb"(?:[A-Za-z0-9+/][\r\n]*+){60,}=*[\r\n]*\Z")
 _SHORT_BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]{4}[\r\n]*){4,}(?:[A-Za-z0-9+/]{2}(?:==|[A-Za-z0-9+/]=)[\r\n]*)?\Z")
 
 

@@ -11,14 +11,16 @@ from collections.abc import Callable
 from reassembly.builder import Builder, Origin
 from reassembly.mime.charsets import text
 from reassembly.mime.leaf import Inside
+from reassembly.mime.line_starts import LineStarts, end_of_line
 from reassembly.mime.names import LONGEST_NAME
 from reassembly.mime.reading import Reading
 from reassembly.mime.uuencode import BEGIN, YBEGIN, Uuencode, YEnc
 
 _LONGEST_LINE = 1024  # of one that begins a file
 _MARKS = (b"begin", b"=ybegin ", b"--")
-_LINE = re.compile(rb"[^\r\n]*")
-_BREAK = re.compile(rb"\r\n|\n|\r")
+_HEADER_NAME = 64  # of a delimiter's next line
+_UU_END = re.compile(rb"^end[ \t]*\r?\n", re.MULTILINE)
+_Y_END = re.compile(rb"^=yend[^\r\n]*\r?\n", re.MULTILINE)
 _HEADER = re.compile(rb"content-[a-z-]{1,40}[ \t]*:", re.IGNORECASE)
 _SPACE = b" \t\r\n"
 
@@ -29,7 +31,10 @@ class Inline:
     A multipart without an announced boundary (`expected`) is believed without a header behind its first delimiter.
     """
 
-    __slots__ = ("_data", "_decoder", "_expected", "_file", "_found", "_fresh", "_multipart", "_origin", "_reading")
+    __slots__ = (
+        "_at", "_data", "_decoder", "_expected", "_file", "_found", "_fresh", "_multipart", "_origin", "_reading",
+        "_starts",
+    )  # fmt: skip
 
     def __init__(
         self, reading: Reading, origin: Origin, multipart: Callable[[bytes], Inside], expected: bool = False
@@ -39,6 +44,8 @@ class Inline:
         self._multipart = multipart
         self._expected = expected
         self._data = b""
+        self._at = 0  # what lies before this offset of the data is done with
+        self._starts = LineStarts(b"", _MARKS)
         self._fresh = True  # the data begins a line
         self._file: Builder | None = None
         self._decoder: Uuencode | YEnc | None = None
@@ -49,58 +56,60 @@ class Inline:
         if self._found is not None:
             self._found.feed(data)
             return
-        self._data = self._data + data if self._data else data
+        self._put(self._data[self._at :] + data if self._at < len(self._data) else data)
         while self._step(False):
             pass
 
+    def _put(self, data: bytes) -> None:
+        self._data, self._at = data, 0
+        self._starts = LineStarts(data, _MARKS)
+
     def _step(self, last: bool) -> bool:
+        """Passes one line that may begin a file, or the whole of one that is open."""
         if self._decoder is not None:
             return self._inside_file()
-        start = self._next_mark()
-        if start < 0:
-            return False
-        end = _end_of_line(self._data, start)
-        if end < 0 and not last and len(self._data) - start < _LONGEST_LINE:
-            self._leave(start)
-            return False
-        after = _end_of_line(self._data, end) if end >= 0 else -1
-        if after < 0 and not last and self._data[start : start + 2] == b"--" and len(self._data) - end < _LONGEST_LINE:
-            self._leave(start)
-            return False
-        self._marked(start, end if end >= 0 else len(self._data))
-        return self._found is None and bool(self._data)
-
-    def _next_mark(self) -> int:
-        """The offset of the first line that may begin a file; without one, all but the last line's begin is let go."""
         data = self._data
-        if self._fresh and data.startswith(_MARKS):
-            return 0
-        found = [at + 1 for mark in _MARKS for brk in (b"\n", b"\r") if (at := data.find(brk + mark)) >= 0]
-        if found:
-            return min(found)
-        last = max(data.rfind(b"\n"), data.rfind(b"\r"))
-        tail = data[last + 1 :]
-        if (last >= 0 or self._fresh) and any(mark.startswith(tail) for mark in _MARKS):
-            self._leave(last + 1)
-        else:
-            self._data, self._fresh = b"", False
-        return -1
+        start = self._at if self._fresh and data.startswith(_MARKS, self._at) else self._starts.next(self._at)
+        if start < 0:
+            self._leave_tail(last)
+            return False
+        end = end_of_line(data, start, _LONGEST_LINE)
+        if not last and self._waits(start, end):
+            self._at, self._fresh = start, True
+            return False
+        self._marked(start, end if end >= 0 else len(data))
+        return self._found is None and self._at < len(self._data)
 
-    def _leave(self, start: int) -> None:
-        self._data, self._fresh = self._data[start:], True
+    def _waits(self, start: int, end: int) -> bool:
+        """The line is not complete, or it may be a delimiter and the next line will tell."""
+        if end < 0:
+            return len(self._data) - start < _LONGEST_LINE
+        delimiter = self._data.startswith(b"--", start)
+        return delimiter and len(self._data) - end < _HEADER_NAME and end_of_line(self._data, end, _HEADER_NAME) < 0
+
+    def _leave_tail(self, last: bool) -> None:
+        """All but the beginning of what may become such a line is let go."""
+        data = self._data
+        start = max(data.rfind(b"\n", self._at), data.rfind(b"\r", self._at)) + 1
+        at_line_start = start > 0 or self._fresh
+        start = max(start, self._at)
+        tail = data[start:]
+        if not last and at_line_start and len(tail) < 10 and any(mark.startswith(tail) for mark in _MARKS):
+            self._at, self._fresh = start, True
+        else:
+            self._at, self._fresh = len(data), False
 
     def _marked(self, start: int, end: int) -> None:
         line = self._data[start:end].rstrip(_SPACE)
+        self._at, self._fresh = end, True
         if (begin := BEGIN.match(line)) is not None:
-            self._open(Uuencode(), begin[1], end)
+            self._open(Uuencode(), begin[1])
         elif (begin := YBEGIN.match(line)) is not None:
-            self._open(YEnc(), begin[1], end)
+            self._open(YEnc(), begin[1])
         elif line[:2] == b"--" and self._delimits(line, end):
             self._found = self._multipart(line[2:].strip())
             self._found.feed(self._data[start:])
-            self._data = b""
-        else:
-            self._data, self._fresh = self._data[end:], True
+            self._at = len(self._data)
 
     def _delimits(self, line: bytes, end: int) -> bool:
         boundary = line[2:].strip()
@@ -110,26 +119,26 @@ class Inline:
             return True
         return self._expected and not self._data[end : end + 1].strip(_SPACE)
 
-    def _open(self, decoder: Uuencode | YEnc, name: bytes, end: int) -> None:
+    def _open(self, decoder: Uuencode | YEnc, name: bytes) -> None:
         self._decoder = decoder
         self._file = self._reading.open(self._origin, text(name.strip())[:LONGEST_NAME] or None, None)
         if self._file is not None:
             self._file.codings = ("uuencode" if isinstance(decoder, Uuencode) else "yenc",)
-        self._data, self._fresh = self._data[end:], True
 
     def _inside_file(self) -> bool:
         """Whole lines to the decoder, up to the one that says it is over."""
         decoder = self._decoder
         assert decoder is not None
-        end = self._data.rfind(b"\n") + 1
-        if not end:
+        ends = _Y_END if isinstance(decoder, YEnc) else _UU_END
+        match = ends.search(self._data, self._at)
+        end = match.end() if match is not None else self._data.rfind(b"\n", self._at) + 1
+        if end <= self._at:
             return False
-        at = _file_end(self._data, end, isinstance(decoder, YEnc))
-        self._write(decoder.feed(self._data[:at]))
-        self._data = self._data[at:]
+        self._write(decoder.feed(self._data[self._at : end]))
+        self._at = end
         if decoder.over:
             self._close(None)
-        return decoder.over and bool(self._data)
+        return decoder.over and self._at < len(self._data)
 
     def _write(self, decoded: bytes) -> None:
         if self._file is not None:
@@ -153,7 +162,8 @@ class Inline:
             self._write(left)
             if self._file is not None:
                 self._file.gap(missing)
-        self._data, self._fresh = b"", False
+        self._put(b"")
+        self._fresh = False
 
     def finish(self, cut: str | None) -> None:
         """The text is over."""
@@ -162,9 +172,9 @@ class Inline:
         if self._found is not None:
             self._found.finish(cut)
         if self._decoder is not None:
-            self._write(self._decoder.feed(self._data) + self._decoder.finish())
+            self._write(self._decoder.feed(self._data[self._at :]) + self._decoder.finish())
             self._close(cut)
-        self._data = b""
+        self._put(b"")
 
     def drop(self) -> None:
         """The text is no part after all; nor is what it was about to hold."""
@@ -173,23 +183,3 @@ class Inline:
         if self._file is not None:
             self._file.drop()
             self._file = None
-
-
-def _end_of_line(data: bytes, start: int) -> int:
-    """The offset behind the line's end, -1 if that isn't here."""
-    match = _LINE.match(data, start)
-    assert match is not None
-    end = _BREAK.match(data, match.end())
-    if end is None or (end[0] == b"\r" and end.end() == len(data)):
-        return -1
-    return end.end()
-
-
-_UU_END = re.compile(rb"^end[ \t]*\r?\n", re.MULTILINE)
-_Y_END = re.compile(rb"^=yend[^\r\n]*\r?\n", re.MULTILINE)
-
-
-def _file_end(data: bytes, end: int, yenc: bool) -> int:
-    """The offset behind the line that ends a file, at most `end`."""
-    match = (_Y_END if yenc else _UU_END).search(data, 0, end)
-    return match.end() if match is not None else end

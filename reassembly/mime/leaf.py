@@ -75,6 +75,7 @@ class Leaf:
         if isinstance(self._decoder, Uuencode | YEnc) and not builder.name and self._decoder.name:
             builder.name = text(self._decoder.name)[:LONGEST_NAME]
         if empty or builder.size or builder.missing or builder.name:
+            builder.findings.sort()  # not by how the bytes were cut
             self._reading.done.append(builder.finish(self._reading.time, cut))
         else:
             builder.drop()

@@ -11,6 +11,7 @@ from reassembly.mime.walk import Walk
 from reassembly.objects import Object
 
 _CHUNK = 1 << 20
+_PART_COST = 1024  # bytes that are read in the time that a part takes
 
 
 class Message:
@@ -46,8 +47,10 @@ class Message:
         self._reading.time = time
         self._walk.finish(cut)
         parts = self._take()
-        for doubt in self._reading.doubts:
+        for doubt in sorted(self._reading.doubts):
             self._builder.find(f"mime.ambiguous_{doubt}")
+        for finding in self._reading.findings:
+            self._builder.find(finding)
         whole = self._builder.finish(time, cut)
         return [*parts, *other_readings(whole, self._reading, self._inside, self._seen), whole]
 
@@ -74,7 +77,8 @@ def other_readings(whole: Object, first: Reading, origin: Origin, seen: set[str]
     memory = first.memory
     limits = memory.limits
     found: list[Object] = []
-    budget = min(limits.mime_readings, limits.mime_reread_bytes // max(1, whole.size))
+    cost = max(1, whole.size + first.parts * _PART_COST)
+    budget = min(limits.mime_readings, limits.mime_reread_bytes // cost)
     waiting = [*_variations({}, first)]
     tried = 0
     while waiting and len(found) < limits.mime_alternatives:
@@ -93,9 +97,9 @@ def other_readings(whole: Object, first: Reading, origin: Origin, seen: set[str]
 
 
 def _variations(choices: Mapping[str, int], reading: Reading) -> Iterator[dict[str, int]]:
-    for doubt in reading.doubts:
-        if doubt not in choices:
-            for choice in range(1, TURNS[doubt]):
+    for doubt, ways in TURNS.items():
+        if doubt in reading.doubts and doubt not in choices:
+            for choice in range(1, ways):
                 yield {**choices, doubt: choice}
 
 

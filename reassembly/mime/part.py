@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from reassembly.events import Fact
 from reassembly.mime.charsets import text
+from reassembly.mime.delimiters import LONGEST_BOUNDARY
 from reassembly.mime.encodings import PLAIN, candidates
 from reassembly.mime.headers import Fields
 from reassembly.mime.names import names
@@ -13,7 +14,6 @@ from reassembly.mime.parameters import FieldValue, parse
 from reassembly.mime.reading import Reading
 
 MOST_BOUNDARIES = 8  # readings of one boundary parameter
-LONGEST_BOUNDARY = 8 << 10  # RFC 2046, section 5.1.1, allows 70; clients compare what is there
 _MOST_FIELDS = 4  # of one name that are looked at
 _MESSAGES = ("message/rfc822", "message/global", "message/news", "message/rfc2822")
 _LONGEST_FACT = 256

@@ -36,7 +36,7 @@ TURNS = {
 class Reading:
     """What was chosen at each turn, what was doubtful, and what came of it."""
 
-    __slots__ = ("choices", "direction", "done", "doubts", "facts", "memory", "messages", "parts", "protocol", "time")
+    __slots__ = ("choices", "direction", "done", "doubts", "facts", "findings", "memory", "parts", "protocol", "time")
 
     def __init__(self, direction: int, protocol: str, memory: Memory, choices: Mapping[str, int]) -> None:
         self.direction = direction
@@ -46,8 +46,8 @@ class Reading:
         self.facts: dict[str, Fact] = {}  # of the message, for each of its parts
         self.doubts: dict[str, None] = {}
         self.done: list[Object] = []
+        self.findings: dict[str, None] = {}  # of the message
         self.parts = 0
-        self.messages = 0  # levels of messages inside messages that are open
         self.time = 0  # ns since 1970 of what is being read
 
     def turn(self, doubt: str, builder: Builder | None = None) -> int:
@@ -57,12 +57,19 @@ class Reading:
             builder.find(f"mime.ambiguous_{doubt}")
         return self.choices.get(doubt, 0)
 
+    @property
+    def full(self) -> bool:
+        """There are as many parts as one message may have."""
+        return self.parts >= self.memory.limits.mime_parts
+
     def open(self, origin: Origin, name: str | None, declared_type: str | None) -> Builder | None:
         """A builder for the next part; None when there are too many."""
-        self.parts += 1
-        if self.parts > self.memory.limits.mime_parts:
-            self.memory.counters["mime_parts"] += 1
+        if self.full:
             return None
+        self.parts += 1
+        if self.full:
+            self.memory.counters["mime_parts"] += 1
+            self.findings["mime.too_many_parts"] = None
         return origin.open(
             self.direction,
             "email_part",

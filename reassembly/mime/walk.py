@@ -8,13 +8,14 @@ from __future__ import annotations
 import re
 
 from reassembly.builder import Origin
-from reassembly.mime.delimiters import Delimiters, Hit, Level
+from reassembly.mime.delimiters import LONGEST_BOUNDARY, Delimiters, Hit, Level
 from reassembly.mime.encodings import PLAIN
 from reassembly.mime.facts import facts_of
 from reassembly.mime.head import Head
 from reassembly.mime.inline import Inline
 from reassembly.mime.leaf import Inside, Leaf
-from reassembly.mime.part import LONGEST_BOUNDARY, Part, described
+from reassembly.mime.line_starts import LineStarts, end_of_line
+from reassembly.mime.part import Part, described
 from reassembly.mime.reading import Reading
 
 _LONGEST_LINE = LONGEST_BOUNDARY + 256  # of a delimiter: hyphens and white space around its boundary
@@ -27,8 +28,10 @@ class Walk:
     `feed` and `gap` in order, then `finish` or `drop`.
     """
 
-    __slots__ = ("_cr", "_data", "_delimiters", "_depth", "_fresh", "_head", "_leaf", "_origin", "_path", "_preamble",
-                 "_reading", "_root")  # fmt: skip
+    __slots__ = (
+        "_at", "_cr", "_data", "_delimiters", "_depth", "_fresh", "_head", "_leaf", "_origin", "_over", "_path",
+        "_preamble", "_reading", "_root", "_starts",
+    )  # fmt: skip
 
     def __init__(
         self, reading: Reading, origin: Origin, path: str = "", depth: int = 0, boundary: bytes | None = None
@@ -38,12 +41,15 @@ class Walk:
         self._path = path  # of the message, without the number of its parts
         self._depth = depth  # messages around this one
         self._data = b""
-        self._fresh = True  # the data begins a line
+        self._at = 0  # what lies before this offset of the data is done with
+        self._starts = LineStarts(b"")
+        self._fresh = True  # the data at the offset begins a line
         self._cr: bool | None = None
         self._delimiters = Delimiters(reading)
         self._leaf: Leaf | None = None
         self._preamble = False  # the leaf is what stands before the first delimiter
         self._root = boundary is None and not path
+        self._over = False  # there were too many parts
         self._head: Head | None = None
         if boundary is None:
             self._head = Head(reading, None, self._delimiters.match)
@@ -52,9 +58,14 @@ class Walk:
 
     def feed(self, data: bytes) -> None:
         """The next bytes."""
-        self._data = self._data + data if self._data else data
-        while self._data and self._step(False):
-            pass
+        if not self._over:
+            self._put(self._data[self._at :] + data if self._at < len(self._data) else data)
+            while self._at < len(self._data) and self._step(False):
+                pass
+
+    def _put(self, data: bytes) -> None:
+        self._data, self._at = data, 0
+        self._starts = LineStarts(data)
 
     def _step(self, last: bool) -> bool:
         return self._header(last) if self._head is not None else self._text(last)
@@ -62,18 +73,18 @@ class Walk:
     def _header(self, last: bool) -> bool:
         head = self._head
         assert head is not None
-        self._data = self._data[head.feed(self._data, 0) :]
+        self._at = head.feed(self._data, self._at)
         if last and not head.over:
-            if self._data:
-                head.feed(self._data + b"\n", 0)
-                self._data = b""
+            if self._at < len(self._data):
+                head.feed(self._data[self._at :] + b"\n", 0)
+                self._at = len(self._data)
             head.finish()
         if not head.over:
             return False
         self._cr = head.cr
         self._head = None
         self._begin(head)
-        return True
+        return not self._over
 
     def _begin(self, head: Head) -> None:
         fields = head.fields
@@ -86,8 +97,8 @@ class Walk:
         if head.hit is not None:
             self._give(head.body)
             self._delimited(head.hit)
-        else:
-            self._data = head.body + self._data
+        elif head.body:
+            self._put(head.body + self._data[self._at :])
         self._fresh = True
 
     def _next_path(self) -> str:
@@ -136,46 +147,52 @@ class Walk:
     def _text(self, last: bool) -> bool:
         """A body up to a delimiter, or as much of it as is sure to be no delimiter."""
         if not self._delimiters.levels:
-            self._give(self._data)
-            self._data = b""
+            self._keep_from(len(self._data))
             return False
         data = self._data
-        at = 0 if self._fresh and data.startswith(b"--") else _after_break(data, 0)
+        at = self._at if self._fresh and data.startswith(b"--", self._at) else self._starts.next(self._at)
         while at >= 0:
-            end = _end_of_line(data, at)
-            if end < 0 and not last and len(data) - at < _LONGEST_LINE:
-                self._keep_from(_before_break(data, at))
-                return False
-            line = data[at : end if end >= 0 else len(data)][:_LONGEST_LINE].rstrip(b"\r\n")
-            hit = self._delimiters.match(line) if self._may_delimit(data, at) else None
-            if hit is not None:
-                self._give(data[: _before_break(data, at)])
-                self._data = data[end:] if end >= 0 else b""
-                self._delimited(hit)
-                return True
-            at = _after_break(data, at)
+            if self._delimiters.possible(data, at):
+                end = end_of_line(data, at, _LONGEST_LINE)
+                if end < 0 and not last and len(data) - at < _LONGEST_LINE:
+                    self._keep_from(self._before_break(at))
+                    return False
+                hit = self._hit(at, end if end >= 0 else len(data))
+                if hit is not None:
+                    self._give(data[self._at : self._before_break(at)])
+                    self._at = end if end >= 0 else len(data)
+                    self._delimited(hit)
+                    return True
+            at = self._starts.next(at)
         self._rest(last)
         return False
 
-    def _may_delimit(self, data: bytes, at: int) -> bool:
+    def _hit(self, at: int, end: int) -> Hit | None:
         """A CR alone ends a line for some clients. Turn `bare_cr` 1: not here."""
-        bare = at > 0 and data[at - 1] == _CR and not self._cr
-        return not bare or self._reading.turn("bare_cr") == 0
+        hit = self._delimiters.match(self._data[at : min(end, at + _LONGEST_LINE)].rstrip(b"\r\n"))
+        bare = hit is not None and at > self._at and self._data[at - 1] == _CR and not self._cr
+        return hit if not bare or self._reading.turn("bare_cr") == 0 else None
 
     def _rest(self, last: bool) -> None:
         """No delimiter is here; the line end before the next one belongs to it and is not given away."""
         data = self._data
-        match = None if last else _BREAK_AT_END.search(data, max(0, len(data) - 3))
+        match = None if last else _BREAK_AT_END.search(data, max(self._at, len(data) - 3))
         if match is not None:
             self._keep_from(match.start())
-        elif not (data == b"-" and self._fresh and not last):
+        elif last or not (self._fresh and data[self._at :] == b"-"):
             self._keep_from(len(data))
 
     def _keep_from(self, start: int) -> None:
-        if start > 0:
-            self._give(self._data[:start])
-            self._data = self._data[start:]
+        if start > self._at:
+            self._give(self._data[self._at : start])
+            self._at = start
             self._fresh = False
+
+    def _before_break(self, at: int) -> int:
+        """Where the line end before `at` begins: it belongs to the delimiter (RFC 2046, section 5.1.1)."""
+        if at - 2 >= self._at and self._data[at - 2 : at] == b"\r\n":
+            return at - 2
+        return max(self._at, at - 1)
 
     def _give(self, data: bytes) -> None:
         if self._leaf is not None and data:
@@ -190,7 +207,9 @@ class Walk:
         self._fresh = True
         level = levels[hit.index]
         level.closed = hit.closes
-        if not hit.closes:
+        if self._reading.full:
+            self._over = True
+        elif not hit.closes:
             level.parts += 1
             self._head = Head(self._reading, self._cr, self._delimiters.match)
 
@@ -210,15 +229,14 @@ class Walk:
         if self._head is not None:
             self._head.gap()
             return
-        self._give(self._data)
-        self._data = b""
+        self._keep_from(len(self._data))
         self._fresh = False
         if self._leaf is not None:
             self._leaf.gap(length)
 
     def finish(self, cut: str | None) -> None:
         """No more bytes come; `cut`: why, when the message is not over."""
-        while (self._head is not None or self._data) and self._step(True):
+        while not self._over and (self._head is not None or self._at < len(self._data)) and self._step(True):
             pass
         self._end_leaf(cut)
 
@@ -227,29 +245,6 @@ class Walk:
         leaf, self._leaf = self._leaf, None
         if leaf is not None:
             leaf.drop()
-
-
-def _after_break(data: bytes, start: int) -> int:
-    """The first offset behind a line end where two hyphens stand, -1 without."""
-    feed = data.find(b"\n--", start)
-    bare = data.find(b"\r--", start, feed if feed >= 0 else len(data))
-    return bare + 1 if bare >= 0 else feed + 1 if feed >= 0 else -1
-
-
-def _before_break(data: bytes, at: int) -> int:
-    """Where the line end before `at` begins: it belongs to the delimiter (RFC 2046, section 5.1.1)."""
-    if at >= 2 and data[at - 2 : at] == b"\r\n":
-        return at - 2
-    return max(0, at - 1)
-
-
-def _end_of_line(data: bytes, start: int) -> int:
-    """The offset behind the end of the line, -1 if that isn't here."""
-    feed = data.find(b"\n", start, start + _LONGEST_LINE)
-    bare = data.find(b"\r", start, feed if feed >= 0 else min(len(data), start + _LONGEST_LINE))
-    if bare >= 0 and bare + 1 < len(data) and bare + 1 != feed:
-        return bare + 1
-    return feed + 1 if feed >= 0 else -1
 
 
 _CR = 13
