@@ -24,7 +24,9 @@ def request_start(head: bytes) -> bool | None:
     head = head.lstrip(b"\r\n")
     line, end, _ = head.partition(b"\n")
     if end:
-        return (_VERSIONED.match(line) or _OLD.match(line + end)) is not None
+        if _VERSIONED.match(line) or _OLD.match(line + end):
+            return True
+        return None if b"HTTP/" in line.upper() else False  # something is wrong with it: let the answer decide
     known = any(method.startswith(head[:16]) or head.startswith(method + b" ") for method in _METHODS)
     if len(head) > _LONG_TARGET:
         return known

@@ -472,6 +472,8 @@ def test_large_bodies_are_passed_on_in_linear_time():
         (b"USER anonymous\r\n", b"220 FTP\r\n", Answer.NO),
         (b"SSH-2.0-x\r\n", b"SSH-2.0-y\r\n", Answer.NO),
         (b"\x16\x03\x01\x02", b"", Answer.NO),
+        (b"POST/ HTTP/1.1\r\nHost: a\r\n", b"", Answer.MORE),
+        (b"POST/ HTTP/1.1\r\nHost: a\r\n", ok(), Answer.YES),
         (b"", b"", Answer.MORE),
     ],
 )
