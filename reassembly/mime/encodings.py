@@ -43,7 +43,7 @@ def candidates(values: list[bytes]) -> list[str]:
     inside: list[str] = []
     unknown = False
     for value in values:
-        spelt = decode_words(uncommented(value)).strip(" \t\r\n\v\f\"'.,;").lower()
+        spelt = decode_words(uncommented(value)).strip(" \t\r\n\v\f\0\"'.,;:=").lower()
         if spelt in _EXACT:
             exact.append(_EXACT[spelt])
         elif spelt:

@@ -39,6 +39,11 @@ class Head:
         self.hit: Hit | None = None  # the delimiter that ended the block
         self.over = False
 
+    @property
+    def empty(self) -> bool:
+        """Nothing has come."""
+        return not self._lines and not self._partial and not self._torn
+
     def feed(self, data: bytes, at: int) -> int:
         """Takes lines from `at` on; gives the offset behind what was taken."""
         while not self.over and at < len(data):
@@ -94,7 +99,7 @@ class Head:
             self._line(line, end)
 
     def _line(self, line: bytes, end: bytes) -> None:
-        if not line or (not line.strip(b" \t\r") and self._reading.turn("blank_header") == 1):
+        if not line.strip(b"\r") or (not line.strip(b" \t\r") and self._reading.turn("blank_header") == 1):
             self._empty_line(end)
         elif line[:2] == b"--" and self._delimited(line):
             self._close()

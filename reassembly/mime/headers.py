@@ -28,21 +28,30 @@ class Fields:
 
     def _read(self, lines: Iterable[bytes]) -> None:
         name, pieces = b"", [b""]
-        spaced = False
+        before = b""  # the line before, if only some clients take what follows it for a field
         for line in lines:
             if line[:1] in (b" ", b"\t"):
-                if spaced and (match := NAMED.match(line.strip(_WHITE))):
-                    self.hidden.append((match[1].lower(), line.strip(_WHITE)[match.end() :].strip(_WHITE)))
+                self._hidden_in(before, line.strip(_WHITE))
                 pieces.append(line.strip(_WHITE))
                 continue
             match = NAMED.match(line)
+            before = line if match is None or match[0][-2:-1] in (b" ", b"\t") else b""
             if match is None:
                 self._no_field(line)
                 continue
             self._keep(name, pieces)
             name, pieces = match[1].lower(), [line[match.end() :].strip(_WHITE)]
-            spaced = line[match.end() - 2 : match.end() - 1] in (b" ", b"\t")
         self._keep(name, pieces)
+
+    def _hidden_in(self, before: bytes, line: bytes) -> None:
+        """A folded line: a field of its own behind `key : value`, the rest of one behind `key` without a colon."""
+        if not before:
+            return
+        match = NAMED.match(line)
+        if match is not None and NAMED.match(before):
+            self.hidden.append((match[1].lower(), line[match.end() :].strip(_WHITE)))
+        elif line[:1] == b":" and NAMED.match(before + b":"):
+            self.hidden.append((before.strip(_WHITE).lower(), line[1:].strip(_WHITE)))
 
     def _no_field(self, line: bytes) -> None:
         self.junk += 1

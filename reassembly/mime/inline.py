@@ -26,27 +26,29 @@ _SPACE = b" \t\r\n"
 
 
 class Inline:
-    """Looks at lines that begin in one of a few ways. `multipart` makes what reads the parts between delimiters.
+    """Looks at lines that begin in one of a few ways, and at the first one. `hidden` makes what reads the parts between
+    delimiters, or for None a header and its body.
 
     A multipart without an announced boundary (`expected`) is believed without a header behind its first delimiter.
     """
 
     __slots__ = (
-        "_at", "_data", "_decoder", "_expected", "_file", "_found", "_fresh", "_multipart", "_origin", "_reading",
-        "_starts",
+        "_at", "_begun", "_data", "_decoder", "_expected", "_file", "_found", "_fresh", "_hidden", "_origin",
+        "_reading", "_starts",
     )  # fmt: skip
 
     def __init__(
-        self, reading: Reading, origin: Origin, multipart: Callable[[bytes], Inside], expected: bool = False
+        self, reading: Reading, origin: Origin, hidden: Callable[[bytes | None], Inside], expected: bool = False
     ) -> None:
         self._reading = reading
         self._origin = origin
-        self._multipart = multipart
+        self._hidden = hidden
         self._expected = expected
         self._data = b""
         self._at = 0  # what lies before this offset of the data is done with
         self._starts = LineStarts(b"", _MARKS)
         self._fresh = True  # the data begins a line
+        self._begun = False  # its first line was looked at
         self._file: Builder | None = None
         self._decoder: Uuencode | YEnc | None = None
         self._found: Inside | None = None
@@ -68,6 +70,8 @@ class Inline:
         """Passes one line that may begin a file, or the whole of one that is open."""
         if self._decoder is not None:
             return self._inside_file()
+        if not self._begun:
+            return self._begin(last)
         data = self._data
         start = self._at if self._fresh and data.startswith(_MARKS, self._at) else self._starts.next(self._at)
         if start < 0:
@@ -79,6 +83,18 @@ class Inline:
             return False
         self._marked(start, end if end >= 0 else len(data))
         return self._found is None and self._at < len(self._data)
+
+    def _begin(self, last: bool) -> bool:
+        """A text that begins like a header: an empty line too many stood before it."""
+        line = self._data[:_HEADER_NAME]
+        if not last and len(line) < _HEADER_NAME and b"\n" not in line:
+            return False
+        self._begun = True
+        if _HEADER.match(line) is not None:
+            self._found = self._hidden(None)
+            self._found.feed(self._data)
+            self._at = len(self._data)
+        return self._found is None
 
     def _waits(self, start: int, end: int) -> bool:
         """The line is not complete, or it may be a delimiter and the next line will tell."""
@@ -107,7 +123,7 @@ class Inline:
         elif (begin := YBEGIN.match(line)) is not None:
             self._open(YEnc(), begin[1])
         elif line[:2] == b"--" and self._delimits(line, end):
-            self._found = self._multipart(line[2:].strip())
+            self._found = self._hidden(line[2:].strip())
             self._found.feed(self._data[start:])
             self._at = len(self._data)
 
@@ -163,7 +179,7 @@ class Inline:
             if self._file is not None:
                 self._file.gap(missing)
         self._put(b"")
-        self._fresh = False
+        self._fresh, self._begun = False, True
 
     def finish(self, cut: str | None) -> None:
         """The text is over."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from reassembly.builder import Memory, Origin
 from reassembly.events import Facts
@@ -91,9 +92,15 @@ def other_readings(whole: Object, first: Reading, origin: Origin, seen: set[str]
         for part in reading.take():
             if part.sha256 not in seen:
                 seen.add(part.sha256)
-                found.append(part)
+                found.append(_marked(part, choices))
         waiting += _variations(choices, reading)
     return found[: limits.mime_alternatives]
+
+
+def _marked(part: Object, choices: Mapping[str, int]) -> Object:
+    """The part, with what has to be read differently to get it."""
+    taken = {f"mime.ambiguous_{doubt}" for doubt in choices}
+    return replace(part, findings=tuple(dict.fromkeys((*part.findings, *sorted(taken)))))
 
 
 def _variations(choices: Mapping[str, int], reading: Reading) -> Iterator[dict[str, int]]:
@@ -107,6 +114,7 @@ def _read(whole: Object, memory: Memory, origin: Origin, choices: Mapping[str, i
     """One reading of a finished message, its holes where they were."""
     reading = Reading(whole.direction, whole.protocol, memory, choices)
     reading.facts = dict(whole.facts or {})
+    reading.addressed = any(name.startswith("email.") for name in reading.facts)
     reading.time = whole.time
     walk = Walk(reading, origin)
     position = at = 0

@@ -14,6 +14,7 @@ from reassembly.mime.parameters import FieldValue, parse
 from reassembly.mime.reading import Reading
 
 MOST_BOUNDARIES = 8  # readings of one boundary parameter
+PLAIN_TEXT = "text/plain"  # RFC 2045, section 5.2: without a Content-Type
 _MOST_FIELDS = 4  # of one name that are looked at
 _MESSAGES = ("message/rfc822", "message/global", "message/news", "message/rfc2822")
 _LONGEST_FACT = 256
@@ -61,7 +62,14 @@ def described(fields: Fields, reading: Reading, default: str, path: str) -> Part
         facts["tapscan.mime.content_id"] = text(identity.strip(b"<> \t\r"))[:_LONGEST_FACT]
     if len(called) > 1:
         facts["tapscan.mime.names"] = called
-    return Part(kind or default, bool(kind), _boundaries(types), encoding, called[0] if called else None, facts)
+    return Part(
+        kind or default,
+        bool(kind) or default != PLAIN_TEXT,
+        _boundaries(types),
+        encoding,
+        called[0] if called else None,
+        facts,
+    )
 
 
 def _few(values: list[bytes]) -> list[bytes]:

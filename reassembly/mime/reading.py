@@ -36,13 +36,17 @@ TURNS = {
 class Reading:
     """What was chosen at each turn, what was doubtful, and what came of it."""
 
-    __slots__ = ("choices", "direction", "done", "doubts", "facts", "findings", "memory", "parts", "protocol", "time")
+    __slots__ = (
+        "addressed", "choices", "direction", "done", "doubts", "facts", "findings", "memory", "parts",
+        "protocol", "time",
+    )  # fmt: skip
 
     def __init__(self, direction: int, protocol: str, memory: Memory, choices: Mapping[str, int]) -> None:
         self.direction = direction
         self.protocol = protocol
         self.memory = memory
         self.choices = choices
+        self.addressed = False  # the facts say already whose mail it is
         self.facts: dict[str, Fact] = {}  # of the message, for each of its parts
         self.doubts: dict[str, None] = {}
         self.done: list[Object] = []

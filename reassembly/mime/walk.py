@@ -15,7 +15,7 @@ from reassembly.mime.head import Head
 from reassembly.mime.inline import Inline
 from reassembly.mime.leaf import Inside, Leaf
 from reassembly.mime.line_starts import LineStarts, end_of_line
-from reassembly.mime.part import Part, described
+from reassembly.mime.part import PLAIN_TEXT, Part, described
 from reassembly.mime.reading import Reading
 
 _LONGEST_LINE = LONGEST_BOUNDARY + 256  # of a delimiter: hyphens and white space around its boundary
@@ -29,8 +29,8 @@ class Walk:
     """
 
     __slots__ = (
-        "_at", "_cr", "_data", "_delimiters", "_depth", "_fresh", "_head", "_leaf", "_origin", "_over", "_path",
-        "_preamble", "_reading", "_root", "_starts",
+        "_at", "_cr", "_data", "_delimiters", "_depth", "_fresh", "_head", "_holed", "_leaf", "_origin",
+        "_over", "_path", "_preamble", "_reading", "_root", "_starts",
     )  # fmt: skip
 
     def __init__(
@@ -49,6 +49,7 @@ class Walk:
         self._leaf: Leaf | None = None
         self._preamble = False  # the leaf is what stands before the first delimiter
         self._root = boundary is None and not path
+        self._holed = False  # bytes of the header are missing
         self._over = False  # there were too many parts
         self._head: Head | None = None
         if boundary is None:
@@ -78,6 +79,9 @@ class Walk:
             if self._at < len(self._data):
                 head.feed(self._data[self._at :] + b"\n", 0)
                 self._at = len(self._data)
+            if head.empty:
+                self._head = None
+                return False
             head.finish()
         if not head.over:
             return False
@@ -89,9 +93,10 @@ class Walk:
     def _begin(self, head: Head) -> None:
         fields = head.fields
         levels = self._delimiters.levels
-        default = "message/rfc822" if levels and levels[-1].digest and not levels[-1].closed else "text/plain"
+        default = "message/rfc822" if levels and levels[-1].digest and not levels[-1].closed else PLAIN_TEXT
         part = described(fields, self._reading, default, self._next_path())
-        if self._root and not levels:
+        if self._root and not levels and not self._reading.addressed:
+            self._reading.addressed = True
             self._reading.facts.update(facts_of(fields))
         self._open(part)
         if head.hit is not None:
@@ -114,6 +119,10 @@ class Walk:
         nested = part.multipart and len(levels) < limits.mime_depth
         path = str(part.facts["tapscan.mime.path"])
         self._leaf = leaf = Leaf(self._reading, self._origin, part)
+        if self._holed and leaf.builder is not None:
+            leaf.builder.cut = leaf.builder.cut or "gap"
+            leaf.builder.find("mime.gap_in_header")
+        self._holed = False
         if part.multipart and not nested and leaf.builder is not None:
             leaf.builder.limit("mime_depth")
         self._preamble = nested
@@ -136,10 +145,10 @@ class Walk:
         if part.message:
             return Walk(self._reading, origin, path, self._depth + 1)
 
-        def hidden(boundary: bytes) -> Walk:
+        def hidden(boundary: bytes | None) -> Walk:
             builder = leaf.builder
             if builder is not None:
-                builder.find("mime.hidden_multipart")
+                builder.find("mime.hidden_multipart" if boundary is not None else "mime.hidden_header")
             return Walk(self._reading, origin, "" if part.multipart else path, self._depth + 1, boundary)
 
         return Inline(self._reading, origin, hidden, part.multipart and not part.boundaries)
@@ -228,6 +237,7 @@ class Walk:
         """So many bytes are missing."""
         if self._head is not None:
             self._head.gap()
+            self._holed = True
             return
         self._keep_from(len(self._data))
         self._fresh = False
