@@ -57,3 +57,10 @@ class Speaker(Protocol):
     def probe(self, orig: bytes, resp: bytes) -> Answer:
         """Whether a flow whose directions begin with these bytes (either may be empty) is this protocol."""
         ...
+
+
+from reassembly.protocols import ftp, http1, quic, smtp, ssh, tls  # noqa: E402 - they need the names above
+from reassembly.protocols.services import HTTP2, SERVICES  # noqa: E402 - so does this
+
+# HTTP/2 before HTTP/1, which would take its preface for a request.
+PROTOCOLS: tuple[Speaker, ...] = (HTTP2, http1, tls, smtp, ftp, ssh, quic, *SERVICES)
