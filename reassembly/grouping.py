@@ -120,7 +120,8 @@ def shard_rows(batch: PacketBatch, rows: Ints, number: int, count: int) -> Ints:
     low, high = np.minimum(batch.sport[rows], batch.dport[rows]), np.maximum(batch.sport[rows], batch.dport[rows])
     alone = (low < WELL_KNOWN) & ~np.isin(low, FTP_PORTS)
     word = (pair + np.where(alone, high.astype(np.uint64) * factor, np.uint64(0))) * factor
-    return rows[(word >> SHIFT) % np.uint64(count) == np.uint64(number)]
+    kept: Ints = rows[(word >> SHIFT) % np.uint64(count) == np.uint64(number)]
+    return kept
 
 
 def chain(batch: PacketBatch, groups: Groups, longest_pause: int) -> Chains:

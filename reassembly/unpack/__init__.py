@@ -12,10 +12,10 @@ from typing import TypeAlias
 
 from reassembly.builder import Memory
 from reassembly.objects import Object
-from reassembly.unpack import compressed, gzip, tar, zip
+from reassembly.unpack import compressed, gzip, mail, tar, zip
 from reassembly.unpack.container import Budget, Container
 
-CONTAINERS = (zip, gzip, compressed, tar)
+CONTAINERS = (zip, gzip, compressed, tar, mail)
 
 Opener: TypeAlias = Callable[[Container], Iterator[Object]]
 
