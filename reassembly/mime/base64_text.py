@@ -97,8 +97,8 @@ class Base64:
         """
         left = _group(self._carry)
         known = (self._chars - len(self._carry)) // 4 * 3 + len(left)
+        self._chars += self._lines.chars_in(length, len(self._held))
         self._carry = self._held = b""
-        self._chars += self._lines.chars_in(length)
         following = (self._chars + 3) // 4
         self._skip = following * 4 - self._chars
         return left, max(0, following * 3 - known)
@@ -165,13 +165,16 @@ class _LineShape:
             self._blank = True
         self._column = 0
 
-    def chars_in(self, length: int) -> int:
-        """How many characters the next `length` bytes hold if the lines go on as they began."""
+    def chars_in(self, length: int, ended: int) -> int:
+        """How many characters the next `length` bytes hold if the lines go on as they began.
+
+        `ended`: so many bytes of the present line's end have come.
+        """
         if self._line is None:
             self._column += length
             return length
         chars, total = self._line
-        start, end = self._column, self._column + length
+        start, end = self._column, self._column + ended + length
         self._column = min(end % total, chars)
         return end // total * chars + self._column - min(start, chars)
 

@@ -30,7 +30,7 @@ class Head:
         self._delimits = delimits
         self.cr = cr  # a CR alone ends lines; None: the first line end will tell
         self._partial = bytearray()
-        self._torn = False
+        self._torn = False  # the line that is on its way is none
         self._lines: list[bytes] = []
         self._bytes = 0
         self._fielded = False
@@ -83,6 +83,7 @@ class Head:
         if len(piece) > room:
             self._reading.memory.counters["header_bytes"] += 1
             piece = piece[: max(0, room)]
+            self._torn = self._torn or not piece  # the line is left away
         self._partial += piece
 
     def _ended(self, end: bytes) -> None:

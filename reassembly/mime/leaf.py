@@ -28,7 +28,7 @@ class Inside(Protocol):
 class Leaf:
     """A part that is no multipart, or the text before the first delimiter of one."""
 
-    __slots__ = ("_decoder", "_reading", "builder", "inside")
+    __slots__ = ("_decoder", "_reading", "builder", "holed", "inside")
 
     def __init__(self, reading: Reading, origin: Origin, part: Part) -> None:
         self._reading = reading
@@ -37,10 +37,14 @@ class Leaf:
             self.builder.facts.update(part.facts)
             if part.encoding != PLAIN:
                 self.builder.codings = (part.encoding,)
+        self.holed = False  # bytes are missing, of it or of its header
         self._decoder = decoder(part.encoding, self._turn, dict(reading.choices), not part.text)
         self.inside: Inside | None = None
 
     def _turn(self, doubt: str) -> int:
+        """What looks odd behind a hole is no doubt about the sender."""
+        if self.holed:
+            return self._reading.choices.get(doubt, 0)
         return self._reading.turn(doubt, self.builder)
 
     def feed(self, data: bytes) -> None:
@@ -57,10 +61,13 @@ class Leaf:
 
     def gap(self, length: int) -> None:
         """So many bytes of the body are missing."""
+        self.holed = True
         left, missing = self._decoder.gap(length)
         self._keep(left)
-        if missing and self.builder is not None:
-            self.builder.gap(missing)
+        if self.builder is not None:
+            self.builder.cut = self.builder.cut or "gap"  # also if it was white space, by the lines before
+            if missing:
+                self.builder.gap(missing)
         if missing and self.inside is not None:
             self.inside.gap(missing)
 
@@ -69,6 +76,7 @@ class Leaf:
         self._keep(self._decoder.finish())
         if self.inside is not None:
             self.inside.finish(cut)
+            self.inside = None
         builder, self.builder = self.builder, None
         if builder is None:
             return
@@ -84,6 +92,7 @@ class Leaf:
         """There is no such part after all."""
         if self.inside is not None:
             self.inside.drop()
+            self.inside = None
         if self.builder is not None:
             self.builder.drop()
             self.builder = None

@@ -188,6 +188,8 @@ def _comments(source: bytes) -> dict[int, int]:
 def _literal(one: Parameter) -> list[bytes]:
     """Readings of clients that know fewer rules: no comments, no escapes, quotes only around the whole."""
     raw = one.raw
+    if raw == b'"' + one.cooked + b'"':
+        return []
     found = [raw.strip(b'"'), raw, raw.strip(b"'\"")]
     if one.quoted is not None:
         found += [one.quoted, _ESCAPED.sub(rb"\1", one.quoted)]

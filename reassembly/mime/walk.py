@@ -119,6 +119,7 @@ class Walk:
         nested = part.multipart and len(levels) < limits.mime_depth
         path = str(part.facts["tapscan.mime.path"])
         self._leaf = leaf = Leaf(self._reading, self._origin, part)
+        leaf.holed = self._holed
         if self._holed and leaf.builder is not None:
             leaf.builder.cut = leaf.builder.cut or "gap"
             leaf.builder.find("mime.gap_in_header")
