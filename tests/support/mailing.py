@@ -10,6 +10,7 @@ from reassembly.mime import Message
 
 FILE = bytes(range(256)) * 2 + b"\0"  # every byte, no text, and whole lines in base64
 ENCODED = base64.encodebytes(FILE).replace(b"\n", b"\r\n")
+BODY = ENCODED.removesuffix(b"\r\n")
 
 
 def lines(*given):
@@ -23,12 +24,12 @@ def mail(*parts, header=("Content-Type: multipart/mixed; boundary=cut",), bounda
     return lines("From: a@example.org", *header, "") + body + (f"--{boundary}--\r\n".encode() if end else b"")
 
 
-def part(*header, body=ENCODED.removesuffix(b"\r\n")):
+def part(*header, body=BODY):
     """One part."""
     return lines(*header, "") + body
 
 
-def attachment(body=ENCODED.removesuffix(b"\r\n"), *more, encoding="base64", name="file.bin"):
+def attachment(body=BODY, *more, encoding="base64", name="file.bin"):
     """A part that holds a file."""
     return part(
         "Content-Type: application/octet-stream",

@@ -318,12 +318,30 @@ def test_memory_stays_within_its_limits():
 # properties
 
 PIECES = st.sampled_from(
-    [b"--a", b"--a--", b"--", b"\r\n", b"\n", b"\r", b"\r\n\r\n", b"Content-Type: multipart/mixed; boundary=a",
-     b"Content-Type: message/rfc822", b"Content-Transfer-Encoding: base64", b"Content-Transfer-Encoding: x-uue",
-     b"Content-Transfer-Encoding: quoted-printable", b"begin 644 a", b"end", b"#86)C", b"=ybegin line=128 size=1 name=a",
-     b"=yend", b"QUJD", b"QUI=", b"=", b"=41", b" ", b"\t", b":", b"\0", b"\xff", b"(", b'"', b"Content-", b"-", b"=\r\n",
-     b"filename*0=a; filename*1*=''%41", b"=?utf-8?b?QQ==?="]
-)  # fmt: skip
+    [
+        *(b"--a", b"--a--", b"--", b"\r\n", b"\n", b"\r", b"\r\n\r\n", b"begin 644 a", b"end", b"#86)C", b"=yend"),
+        *(
+            b"QUJD",
+            b"QUI=",
+            b"=",
+            b"=41",
+            b" ",
+            b"\t",
+            b":",
+            b"\0",
+            b"\xff",
+            b"(",
+            b'"',
+            b"Content-",
+            b"-",
+            b"=\r\n",
+            b"X: y",
+        ),
+        *(b"Content-Type: multipart/mixed; boundary=a", b"Content-Type: message/rfc822", b"=?utf-8?b?QQ==?="),
+        *(b"Content-Transfer-Encoding: base64", b"Content-Transfer-Encoding: x-uue", b"=ybegin line=128 size=1 name=a"),
+        *(b"Content-Transfer-Encoding: quoted-printable", b"filename*0=a; filename*1*=''%41"),
+    ]
+)
 MADE = st.lists(PIECES | st.binary(max_size=4), max_size=40).map(b"".join)
 
 
