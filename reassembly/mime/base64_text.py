@@ -74,7 +74,7 @@ class Base64:
 
     def _groups(self, text: bytes) -> bytes:
         self._padded = True
-        if b"=" in text.strip(b"=") or text[:1] == b"=":
+        if b"=" in text.rstrip(b"="):
             self._turn("base64_padding")
         if self._odd > _MOST_ODD:
             text = text.replace(b"=", b"")
