@@ -1,4 +1,4 @@
-"""Files that stand inside the text of a part: uuencode, yEnc, and multiparts that no header announces.
+"""Files that stand inside the text of a part: uuencode, yEnc, BinHex, and multiparts that no header announces.
 
 Between a part's decoded bytes and objects of their own. The text itself stays an object as it is.
 """
@@ -7,22 +7,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import TypeAlias
 
 from reassembly.builder import Builder, Origin
+from reassembly.mime.binhex import END as BINHEX_END
+from reassembly.mime.binhex import MARK as BINHEX
+from reassembly.mime.binhex import BinHex
 from reassembly.mime.charsets import text
+from reassembly.mime.delimiters import LONGEST_BOUNDARY
 from reassembly.mime.leaf import Inside
 from reassembly.mime.line_starts import LineStarts, end_of_line
 from reassembly.mime.names import LONGEST_NAME
 from reassembly.mime.reading import Reading
 from reassembly.mime.uuencode import BEGIN, YBEGIN, Uuencode, YEnc
 
-_LONGEST_LINE = 1024  # of one that begins a file
-_MARKS = (b"begin", b"=ybegin ", b"--")
+_LONGEST_LINE = LONGEST_BOUNDARY + 256  # of one that begins a file
+_MARKS = (b"begin", b"=ybegin ", b"--", BINHEX)
 _HEADER_NAME = 64  # of a delimiter's next line
 _UU_END = re.compile(rb"^end[ \t]*\r?\n", re.MULTILINE)
 _Y_END = re.compile(rb"^=yend[^\r\n]*\r?\n", re.MULTILINE)
+_ENDS: dict[type, re.Pattern[bytes]] = {Uuencode: _UU_END, YEnc: _Y_END, BinHex: BINHEX_END}
 _HEADER = re.compile(rb"content-[a-z-]{1,40}[ \t]*:", re.IGNORECASE)
 _SPACE = b" \t\r\n"
+FileDecoder: TypeAlias = Uuencode | YEnc | BinHex
 
 
 class Inline:
@@ -50,7 +57,7 @@ class Inline:
         self._fresh = True  # the data begins a line
         self._begun = False  # its first line was looked at
         self._file: Builder | None = None
-        self._decoder: Uuencode | YEnc | None = None
+        self._decoder: FileDecoder | None = None
         self._found: Inside | None = None
 
     def feed(self, data: bytes) -> None:
@@ -81,7 +88,10 @@ class Inline:
         if not last and self._waits(start, end):
             self._at, self._fresh = start, True
             return False
-        self._marked(start, end if end >= 0 else len(data))
+        if end < 0 and len(data) - start >= _LONGEST_LINE:
+            self._at, self._fresh = start + 1, False
+        else:
+            self._marked(start, end if end >= 0 else len(data))
         return self._found is None and self._at < len(self._data)
 
     def _begin(self, last: bool) -> bool:
@@ -110,7 +120,7 @@ class Inline:
         at_line_start = start > 0 or self._fresh
         start = max(start, self._at)
         tail = data[start:]
-        if not last and at_line_start and len(tail) < 10 and any(mark.startswith(tail) for mark in _MARKS):
+        if not last and at_line_start and len(tail) < len(BINHEX) and any(mark.startswith(tail) for mark in _MARKS):
             self._at, self._fresh = start, True
         else:
             self._at, self._fresh = len(data), False
@@ -119,9 +129,11 @@ class Inline:
         line = self._data[start:end].rstrip(_SPACE)
         self._at, self._fresh = end, True
         if (begin := BEGIN.match(line)) is not None:
-            self._open(Uuencode(), begin[1])
+            self._open(Uuencode(), "uuencode", begin[1])
         elif (begin := YBEGIN.match(line)) is not None:
-            self._open(YEnc(), begin[1])
+            self._open(YEnc(), "yenc", begin[1])
+        elif line.startswith(BINHEX):
+            self._open(BinHex(), "binhex", b"")
         elif line[:2] == b"--" and self._delimits(line, end):
             self._found = self._hidden(line[2:].strip())
             self._found.feed(self._data[start:])
@@ -135,18 +147,17 @@ class Inline:
             return True
         return self._expected and not self._data[end : end + 1].strip(_SPACE)
 
-    def _open(self, decoder: Uuencode | YEnc, name: bytes) -> None:
+    def _open(self, decoder: FileDecoder, coding: str, name: bytes) -> None:
         self._decoder = decoder
         self._file = self._reading.open(self._origin, text(name.strip())[:LONGEST_NAME] or None, None)
         if self._file is not None:
-            self._file.codings = ("uuencode" if isinstance(decoder, Uuencode) else "yenc",)
+            self._file.codings = (coding,)
 
     def _inside_file(self) -> bool:
         """Whole lines to the decoder, up to the one that says it is over."""
         decoder = self._decoder
         assert decoder is not None
-        ends = _Y_END if isinstance(decoder, YEnc) else _UU_END
-        match = ends.search(self._data, self._at)
+        match = _ENDS[type(decoder)].search(self._data, self._at)
         end = match.end() if match is not None else self._data.rfind(b"\n", self._at) + 1
         if end <= self._at:
             return False
@@ -161,9 +172,12 @@ class Inline:
             self._file.write(decoded)
 
     def _close(self, cut: str | None) -> None:
-        file, self._file, self._decoder = self._file, None, None
-        if file is None:
+        file, decoder = self._file, self._decoder
+        self._file = self._decoder = None
+        if file is None or decoder is None:
             return
+        if not file.name and decoder.name:
+            file.name = text(decoder.name)[:LONGEST_NAME]
         if file.size or file.missing:
             self._reading.done.append(file.finish(self._reading.time, cut))
         else:

@@ -164,24 +164,29 @@ class Walk:
         while at >= 0:
             if self._delimiters.possible(data, at):
                 end = end_of_line(data, at, _LONGEST_LINE)
-                if end < 0 and not last and len(data) - at < _LONGEST_LINE:
+                short = len(data) - at < _LONGEST_LINE
+                if end < 0 and short and not last:
                     self._keep_from(self._before_break(at))
                     return False
-                hit = self._hit(at, end if end >= 0 else len(data))
-                if hit is not None:
-                    self._give(data[self._at : self._before_break(at)])
-                    self._at = end if end >= 0 else len(data)
-                    self._delimited(hit)
+                if (end >= 0 or short) and self._ended_by(at, end if end >= 0 else len(data)):
                     return True
             at = self._starts.next(at)
         self._rest(last)
         return False
 
-    def _hit(self, at: int, end: int) -> Hit | None:
-        """A CR alone ends a line for some clients. Turn `bare_cr` 1: not here."""
-        hit = self._delimiters.match(self._data[at : min(end, at + _LONGEST_LINE)].rstrip(b"\r\n"))
-        bare = hit is not None and at > self._at and self._data[at - 1] == _CR and not self._cr
-        return hit if not bare or self._reading.turn("bare_cr") == 0 else None
+    def _ended_by(self, at: int, end: int) -> bool:
+        """Whether the line from `at` to `end` is a delimiter; then the body before it is over.
+
+        A CR alone ends a line for some clients. Turn `bare_cr` 1: not here.
+        """
+        hit = self._delimiters.match(self._data[at:end].rstrip(b"\r\n"))
+        bare = at > self._at and self._data[at - 1] == _CR and not self._cr
+        if hit is None or (bare and self._reading.turn("bare_cr") == 1):
+            return False
+        self._give(self._data[self._at : self._before_break(at)])
+        self._at = end
+        self._delimited(hit)
+        return True
 
     def _rest(self, last: bool) -> None:
         """No delimiter is here; the line end before the next one belongs to it and is not given away."""
