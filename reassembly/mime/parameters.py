@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import islice
 from urllib.parse import unquote_to_bytes
 
@@ -22,7 +23,6 @@ _PLAIN = re.compile(rb'[^";(\\=]+')
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 _ESCAPED_QUOTE = re.compile(rb"\\([\"\\])")  # others stay: senders forget to escape the backslashes of paths
 _SECTION = re.compile(rb"([^*]*)\*([0-9]{1,3})?(\*)?$")
-_ANYWHERE = re.compile(rb"(?<![A-Za-z*0-9])([A-Za-z*0-9]++)[ \t]*=[ \t]*(?:\"([^\"\r\n]*)\"?|([^\s;,\"()]+))")
 _FOLD = re.compile(rb"[\r\n]+[ \t]*")
 
 
@@ -51,9 +51,8 @@ class FieldValue:
         found += [one.cooked for one in plain]
         for one in plain:
             found += _literal(one)
-        for match in _ANYWHERE.finditer(self.source):
-            if match[1].lower() == key:
-                found.append(match[2] if match[2] is not None else match[3])
+        for match in _anywhere(key).finditer(self.source):
+            found.append(match[1] if match[1] is not None else match[2])
         return list(dict.fromkeys(found))
 
     def texts(self, key: bytes) -> list[str]:
@@ -198,6 +197,13 @@ def _literal(one: Parameter) -> list[bytes]:
     if b"\\" in raw:
         found += [raw.replace(b"\\", b""), raw.partition(b"\\")[0], raw.partition(b";")[0]]
     return [piece for piece in found if piece]
+
+
+@cache
+def _anywhere(key: bytes) -> re.Pattern[bytes]:
+    """A parameter wherever it stands: in comments, in quotes, without its semicolon."""
+    value = rb"=[ \t]*(?:\"([^\"\r\n]*)\"?|([^\s;,\"()]+))"
+    return re.compile(rb"(?<![\w*-])" + re.escape(key) + rb"[ \t]*" + value, re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
