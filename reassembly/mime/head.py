@@ -17,7 +17,7 @@ _MOST_JUNK = 2048  # bytes of lines that are no fields, after the last field: so
 class Head:
     """The lines of one header block. `feed` until `over`; then `fields`, and `body`: what was taken but belongs there.
 
-    Turns: `bare_cr` 1: a CR alone ends a line (if the message's first line ended so, 1 means that it doesn't);
+    Turns: `cr_lines` 0: if the message's first line ends in CR alone, all may; `bare_cr` 1: any other may as well;
     `blank_header` 1: a line of white space ends the block; `header_end` 1: lines that are no fields begin the body;
     `boundary_in_header` 1: a delimiter before the empty line is none.
     """
@@ -74,7 +74,7 @@ class Head:
 
     def _cr_ends(self) -> bool:
         if self.cr is None:
-            self.cr = self._reading.turn("bare_cr") == 0
+            self.cr = self._reading.turn("cr_lines") == 0
         return self.cr
 
     def _hold(self, piece: bytes) -> None:

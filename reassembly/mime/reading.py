@@ -19,6 +19,7 @@ TURNS = {
     "boundary_in_header": 2,
     "header_end": 2,
     "blank_header": 2,
+    "cr_lines": 2,
     "bare_cr": 2,
     "content_type": 2,
     "encoding": 4,

@@ -50,13 +50,17 @@ class _Linewise:
 class Uuencode(_Linewise):
     """uuencode; the `begin` line may be missing, and gives `name` when it is there."""
 
-    __slots__ = ("name",)
+    __slots__ = ("_torn", "name")
 
     def __init__(self) -> None:
         super().__init__()
         self.name: bytes | None = None
+        self._torn = False  # the line that comes lacks its beginning
 
     def _line(self, line: bytes) -> bytes:
+        if self._torn:
+            self._torn = False
+            return b""
         if _END.match(line):
             self.over = True
             return b""
@@ -66,13 +70,20 @@ class Uuencode(_Linewise):
             return b""
         return uu_line(line)
 
+    def finish(self) -> bytes:
+        """What is left. A line without its end may lack bytes, which are not made up."""
+        there = max(0, len(self._partial.rstrip(b"\r")) - 1) // 4 * 3
+        return super().finish()[:there]
+
     def gap(self, length: int) -> tuple[bytes, int]:
         """As of all; 63 bytes of text carry 45."""
-        return self.finish(), length * 45 // 63
+        left = self.finish()
+        self._torn = True
+        return left, length * 45 // 63
 
 
 def uu_line(line: bytes) -> bytes:
-    """One line's bytes; short lines and characters out of range are read as far as they go."""
+    """One line's bytes. Spaces at its end, which are zeros, may have been lost; what is too long is cut."""
     try:
         return binascii.a2b_uu(line)
     except binascii.Error:

@@ -1,14 +1,12 @@
 """Transfer encodings undone: base64, quoted-printable, uuencode, yEnc, BinHex; whole, in pieces and with holes."""
 
 import base64
-import binascii
 import quopri
-import zlib
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mailing import FILE, pieces
+from mailing import FILE, binhexed, pieces, uuencoded, yenced
 
 from reassembly.mime.base64_text import Base64
 from reassembly.mime.binhex import BinHex
@@ -231,11 +229,6 @@ def test_a_hole_in_quoted_printable():
     assert undoing.feed(b"cd") + undoing.finish() == b"cd"
 
 
-def uuencoded(payload, name="a.bin"):
-    body = b"".join(binascii.b2a_uu(payload[at : at + 45]) for at in range(0, len(payload), 45))
-    return f"begin 644 {name}\n".encode() + body + b"`\nend\n"
-
-
 @pytest.mark.parametrize("size", [1, 5, 61, 10_000])
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
 @pytest.mark.parametrize("without", [b"", b"begin 644 a.bin\n", b"`\nend\n", b"end\n"])
@@ -270,19 +263,6 @@ def test_a_hole_in_uuencode():
     assert missing == 450
 
 
-def yenced(payload):
-    body = b""
-    for value in payload:
-        byte = (value + 42) % 256
-        body += b"=" + bytes([(byte + 64) % 256]) if byte in (0, 10, 13, 61) else bytes([byte])
-    lines = [body[at : at + 128] for at in range(0, len(body), 128)]
-    for at, line in enumerate(lines[:-1]):
-        if line.endswith(b"="):  # an escape is not cut in two
-            lines[at], lines[at + 1] = line + lines[at + 1][:1], lines[at + 1][1:]
-    head = b"=ybegin line=128 size=%d name=a b.bin\r\n" % len(payload)
-    return head + b"\r\n".join(lines) + b"\r\n=yend size=%d crc32=%08x\r\n" % (len(payload), zlib.crc32(payload))
-
-
 @pytest.mark.parametrize("size", [1, 13, 10_000])
 def test_yenc(size):
     undoing = YEnc()
@@ -290,25 +270,6 @@ def test_yenc(size):
     assert out == FILE
     assert undoing.name == b"a b.bin"
     assert undoing.over
-
-
-def binhexed(payload, name=b"a.bin"):
-    """As RFC 1741 describes it, without checksums."""
-    header = bytes([len(name)]) + name + b"\0TEXTttxt\0\0" + len(payload).to_bytes(4, "big") + bytes(4) + b"cc"
-    packed = bytearray()
-    raw = header + payload + b"cc"
-    at = 0
-    while at < len(raw):
-        run = 1
-        while at + run < len(raw) and raw[at + run] == raw[at] and run < 255:
-            run += 1
-        packed += b"\x90\0" * run if raw[at] == 0x90 else raw[at : at + 1] + (bytes([0x90, run]) if run > 3 else b"")
-        at += run if run > 3 or raw[at] == 0x90 else 1
-    letters = b"!\"#$%&'()*+,-012345689@ABCDEFGHIJKLMNPQRSTUVXYZ[`abcdefhijklmpqr"
-    alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-    text = base64.b64encode(bytes(packed)).rstrip(b"=").translate(bytes.maketrans(alphabet, letters))
-    rows = b"\r\n".join(text[at : at + 64] for at in range(0, len(text), 64))
-    return b"(This file must be converted with BinHex 4.0)\r\n\r\n:" + rows + b":\r\n"
 
 
 @pytest.mark.parametrize("size", [1, 3, 50, 10_000])
