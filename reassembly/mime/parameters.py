@@ -46,6 +46,8 @@ class FieldValue:
 
     def readings(self, key: bytes) -> list[bytes]:
         """What `key` may be, as bytes, the most likely first; empty when it is not there. No duplicates."""
+        if not self._mentions(key):
+            return []
         found = [reading.raw for reading in _extended(self.parameters, key)]
         plain = [one for one in self.parameters if one.key == key]
         found += [one.cooked for one in plain]
@@ -57,11 +59,16 @@ class FieldValue:
 
     def texts(self, key: bytes) -> list[str]:
         """What `key` may be, as text: RFC 2231 before the plain form (its section 4), encoded words decoded."""
-        found = [reading.text for reading in _extended(self.parameters, key)]
-        plain = self.readings(key)
-        known = {reading.raw for reading in _extended(self.parameters, key)}
-        found += [decode_words(one) for one in plain if one not in known]
+        if not self._mentions(key):
+            return []
+        extended = _extended(self.parameters, key)
+        known = {reading.raw for reading in extended}
+        found = [reading.text for reading in extended]
+        found += [decode_words(one) for one in self.readings(key) if one not in known]
         return [one for one in dict.fromkeys(found) if one]
+
+    def _mentions(self, key: bytes) -> bool:
+        return key in self.source.lower() or any(one.key.startswith(key) for one in self.parameters)
 
     def first(self, key: bytes) -> bytes | None:
         """The most likely reading of `key`."""

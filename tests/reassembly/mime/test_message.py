@@ -45,7 +45,7 @@ MAILS = {
 
 
 @pytest.mark.parametrize("name", MAILS)
-@pytest.mark.parametrize("size", [1, 2, 3, 7, 64])
+@pytest.mark.parametrize("size", [1, 7, 64])
 def test_the_same_comes_out_however_it_is_cut(name, size):
     assert told(read(*pieces(MAILS[name], size))) == told(read(MAILS[name]))
 
