@@ -33,7 +33,7 @@ class Memory:
 class Origin:
     """Where objects come from: one flow, or one parent object. Gives each its stable id."""
 
-    __slots__ = ("_opened", "depth", "findings", "flow", "memory", "parent")
+    __slots__ = ("_opened", "_stem", "depth", "findings", "flow", "memory", "parent")
 
     def __init__(self, flow: Flow, memory: Memory, parent: str | None = None, depth: int = 0) -> None:
         self.flow = flow
@@ -42,6 +42,7 @@ class Origin:
         self.depth = depth
         self.findings: dict[str, None] = {}  # of the stream; each object that is finished later carries them
         self._opened = 0
+        self._stem = parent or flow.id
 
     @property
     def limits(self) -> Limits:
@@ -60,13 +61,15 @@ class Origin:
     ) -> Builder:
         """A builder for the next object of this origin. `began`: ns since 1970 of its first byte."""
         self._opened += 1
-        seed = f"{self.parent or self.flow.id}/{self._opened}".encode()
+        seed = f"{self._stem}/{self._opened}".encode()
         identity = hashlib.blake2b(seed, digest_size=10, usedforsecurity=False).hexdigest()
         return Builder(self, identity, direction, kind, protocol, began, name, declared_type, facts)
 
     def inside(self, builder: Builder) -> Origin:
         """The origin of the parts of an object that is still arriving."""
-        return Origin(self.flow, self.memory, builder.id, self.depth + 1)
+        origin = Origin(self.flow, self.memory, builder.id, self.depth + 1)
+        origin._stem = f"{builder.id}/parts"  # what is unpacked from the finished object later counts from one as well
+        return origin
 
     @classmethod
     def of(cls, parent: Object, memory: Memory) -> Origin:

@@ -136,7 +136,6 @@ def _on(*ports: int) -> frozenset[int]:
 HTTP2 = Service("http2", _on(80, 443), orig=_is(rb"PRI \* HTTP/2\.0\r\n\r\nSM\r\n\r\n"))
 
 SERVICES: tuple[Service, ...] = (
-    Service("pop3", _on(110), resp=_is(rb"\+OK[ \r\n]"), orig=_like(rb"(?:CAPA|USER|APOP|AUTH|STLS|QUIT|PASS)")),
     Service("imap", _on(143), resp=_is(rb"\* (?:OK|PREAUTH|BYE)[ \r\n\[]")),
     Service("smb", _on(139, 445), orig=_is(rb"(?:\x81\0\0.{69}.{0,4})?\0[\0\x01]..[\xff\xfe\xfd]SMB")),
     Service("smb", _on(139), orig=_is(rb"\x81\0\0[\x44-\x48] [A-P]{32}\0")),

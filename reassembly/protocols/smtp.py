@@ -70,7 +70,7 @@ class Parser:
         self._text = DottedText()
         self._chunk = 0  # bytes of a BDAT to come
         self._last = False
-        self._draft = Draft(origin, self._envelope)
+        self._draft = Draft(origin, NAME, self._envelope.facts)
         self._torn: bytes | None = None  # what follows a gap among the commands
         self._lost = 0  # its length
         self._strict = not second

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from reassembly.builder import Origin
-from reassembly.events import Data, Gap
+from reassembly.events import Data, Facts, Gap
 from reassembly.mime import Message
 from reassembly.objects import Object
-from reassembly.smtp.grammar import Envelope
 
 
 class Draft:
-    """At most one message at a time. Each call gives the objects that are complete with it."""
+    """At most one message at a time. Each call gives the objects that are complete with it.
 
-    __slots__ = ("_envelope", "_message", "_origin")
+    `facts` is asked when a message begins: what the session says of it.
+    """
 
-    def __init__(self, origin: Origin, envelope: Envelope) -> None:
+    __slots__ = ("_facts", "_message", "_origin", "_protocol")
+
+    def __init__(self, origin: Origin, protocol: str, facts: Callable[[], Facts]) -> None:
         self._origin = origin
-        self._envelope = envelope
+        self._protocol = protocol
+        self._facts = facts
         self._message: Message | None = None
 
     def __bool__(self) -> bool:
@@ -38,5 +43,5 @@ class Draft:
     def _opened(self, event: Data | Gap) -> Message:
         if self._message is None:
             began = event.began if isinstance(event, Data) else event.time
-            self._message = Message(self._origin, event.direction, "smtp", began, self._envelope.facts())
+            self._message = Message(self._origin, event.direction, self._protocol, began, self._facts())
         return self._message

@@ -1,4 +1,4 @@
-"""Mails that came as files (a webmail's download, a member of an archive) to their parts: RFC 5322, by `reassembly.mime`.
+"""Mails that came as files (from a webmail, out of an archive) to their parts: RFC 5322, by `reassembly.mime`.
 
 Mails that a mail protocol carries, and mails inside those, have been taken apart there already.
 """

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -98,7 +100,7 @@ def test_any_segments_are_kept_in_order_without_overlap(policy, adds):
             if policy == "last" or start + at not in reference:
                 reference[start + at] = payload[at]
         pieces = segments.pieces
-        assert all(one.end <= two.start for one, two in zip(pieces, pieces[1:], strict=False))
+        assert all(one.end <= two.start for one, two in pairwise(pieces))
         assert all(piece.payload for piece in pieces)
         assert segments.held == sum(len(piece.payload) for piece in pieces)
         assert set(content(segments)) == set(reference)
