@@ -115,7 +115,10 @@ def test_heads():
     assert not begins_as_program(b"")
 
 
-leaves = st.sampled_from([PE, ELF, "uint16(0) == 0x4B50", "$a", "$or", "filesize > 3", "true", "uint16be(0) == 0x4D5A"])
+leaves = st.sampled_from(
+    [PE, ELF, "uint16be(0) == 0x4D5A", "uint16(0) == 0x4B50", "$a", "$or", "filesize > 3", "true"]
+    + [f"for any of them : ( {PE} )", f"for all i in (0..#a) : ( {PE} or i > 0 )"]  # loops can't be nested
+)
 conditions = st.recursive(
     leaves,
     lambda inner: st.one_of(
@@ -123,7 +126,6 @@ conditions = st.recursive(
         inner.map("({})".format),
         inner.map("not {}".format),
         inner.map("not ({})".format),
-        inner.map("for any of them : ( {} )".format),
     ),
     max_leaves=8,
 )
