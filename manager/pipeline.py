@@ -19,7 +19,6 @@ from sensor.captures import CaptureError
 
 if TYPE_CHECKING:
     from engines.pool import Pool, Scanned
-
     from sensor.captures import Capture
 
 Product: TypeAlias = Object | FlowEnd
