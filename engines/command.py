@@ -1,7 +1,8 @@
 """Any command-line scanner, and so every licensed vendor's: started for each object, judged by its exit code.
 
 The command runs without a shell, with a bare environment, in a process group of its own that ends with its time, under
-resource limits, and without a network where the kernel lets users make namespaces (unshare(1)).
+resource limits, and without a network where the kernel lets users make namespaces (unshare(1)). What the wrappers
+themselves complain of is no word of the scanner, whatever their exit code stands for in its table.
 """
 
 from __future__ import annotations
@@ -9,17 +10,23 @@ from __future__ import annotations
 import os
 import re
 import resource
+import selectors
 import signal
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from shutil import which
+from time import monotonic
 
 from engines.verdicts import Verdict
 from reassembly.objects import Object
 
 FILE = "{file}"
-OUTPUT_BYTES = 1 << 20  # of a scanner's report that are looked at
+OUTPUT_BYTES = 1 << 20  # of a scanner's report that are kept
+PIPE_BYTES = 64 << 10  # a pipe's usual size: as much as may be left in it at the end
+FAREWELL = 2.0  # seconds for a killed process to be gone
+VERSION_SECONDS = 3600.0  # between two questions for the version: signatures change while we run
 WRITTEN_BYTES = 4 << 30  # largest file that a scanner may write (it may unpack)
 OPEN_FILES = 1024
 ENVIRONMENT = {"PATH": os.defpath + ":/usr/local/bin:/usr/local/sbin:/usr/sbin:/sbin", "LC_ALL": "C.UTF-8"}
@@ -27,7 +34,8 @@ ENVIRONMENT = {"PATH": os.defpath + ":/usr/local/bin:/usr/local/sbin:/usr/sbin:/
 
 class Command:
     """`argv` is the argument vector, `{file}` in it stands for the object; `clean`, `malicious`, `suspicious`: exit
-    codes; `signature`: a pattern whose first group is the name, found in the output.
+    codes; `signature`: a pattern whose first group is the name, found in the output; `version`: a command that prints
+    the version in its first line; `memory`: bytes of address space at most.
     """
 
     def __init__(
@@ -43,6 +51,7 @@ class Command:
         timeout: float = 60.0,
         slots: int | None = None,
         network: bool = False,
+        memory: int | None = None,
     ) -> None:
         if not any(FILE in argument for argument in argv):
             raise ValueError(f"engine {name}: argv has no {FILE}, so the scanner would not get the object")
@@ -57,9 +66,13 @@ class Command:
         self._signature = re.compile(signature, re.MULTILINE) if signature else None
         self._version = tuple(version)
         self._isolation = () if network else isolation()
+        self._memory = memory
+        self._asked: float | None = None
 
     def scan(self, target: Object) -> Verdict:
         """Runs the command on the object, under a name that says nothing of the object's own."""
+        if self._version and (self._asked is None or monotonic() - self._asked > VERSION_SECONDS):
+            self._ask_version()
         with target.content.named() as path:
             argv = [argument.replace(FILE, path) for argument in self._argv]
             try:
@@ -74,13 +87,16 @@ class Command:
         """None when the command is there; asks it for its version if it is known how."""
         if which(self._argv[0], path=ENVIRONMENT["PATH"]) is None:
             return f"{self._argv[0]}: no such command, or not executable"
-        if self._version and self.version is None:
-            try:
-                code, output = self._run(self._version, min(self.timeout, 10.0))
-            except OSError as error:
-                return f"{self._version[0]}: {error.strerror}"
-            if code == 0 and output.strip():
-                self.version = output.strip().splitlines()[0][:100]
+        return self._ask_version() if self._version else None
+
+    def _ask_version(self) -> str | None:
+        self._asked = monotonic()
+        try:
+            code, output = self._run(self._version, min(self.timeout, 10.0))
+        except OSError as error:
+            return f"{self._version[0]}: {error.strerror}"
+        if code == 0 and output.strip():
+            self.version = output.strip().splitlines()[0][:100]
         return None
 
     def close(self) -> None:
@@ -88,7 +104,7 @@ class Command:
 
     def _verdict(self, code: int, output: str) -> Verdict:
         status = self._status.get(code)
-        if status is None:
+        if status is None or (code and output.startswith(("unshare: ", "prlimit: "))):
             last = output.strip().splitlines()[-1:] or [""]
             return Verdict(self.name, "error", reason=f"exit code {code}: {last[0][:200]}".rstrip(": "))
         if status == "clean":
@@ -101,7 +117,7 @@ class Command:
     def _run(self, argv: Sequence[str], seconds: float) -> tuple[int | None, str]:
         """Exit code (None: out of time) and output."""
         process = subprocess.Popen(
-            [*self._isolation, *_limited(seconds), *argv],
+            [*self._isolation, *_limited(seconds, self._memory), *argv],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -109,13 +125,47 @@ class Command:
             cwd="/",
             start_new_session=True,
         )
-        try:
-            output, _ = process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
+        code, output = _watched(process, monotonic() + seconds)
+        return code, output.decode("utf-8", "replace")
+
+
+def _watched(process: subprocess.Popen[bytes], deadline: float) -> tuple[int | None, bytes]:
+    """Reads until the process has ended, whoever else still holds its output, then ends all of its group."""
+    assert process.stdout is not None
+    output = bytearray()
+    ended = os.pidfd_open(process.pid)
+    try:
+        with process.stdout as pipe, selectors.DefaultSelector() as ready:
+            os.set_blocking(pipe.fileno(), False)
+            ready.register(pipe, selectors.EVENT_READ)
+            ready.register(ended, selectors.EVENT_READ)
+            done = False
+            while not done and (left := deadline - monotonic()) > 0:
+                happened = {key.fd for key, _ in ready.select(left)}
+                done = ended in happened
+                if pipe.fileno() in happened and not _read(pipe.fileno(), output):
+                    ready.unregister(pipe)
+            return _ended(process) if done else None, bytes(output)
+    finally:
+        os.close(ended)
+        _ended(process)
+
+
+def _read(pipe: int, output: bytearray) -> bool:
+    """Takes what there is, and keeps the first OUTPUT_BYTES; False at the end."""
+    piece = os.read(pipe, PIPE_BYTES)
+    output += piece[: max(OUTPUT_BYTES - len(output), 0)]
+    return bool(piece)
+
+
+def _ended(process: subprocess.Popen[bytes]) -> int | None:
+    """Kills the group, and only then reaps its leader: until that moment the number can't be another's."""
+    if process.returncode is None:
+        with suppress(OSError):
             os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-            return None, ""
-        return process.returncode, output[:OUTPUT_BYTES].decode("utf-8", "replace")
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(FAREWELL)
+    return process.returncode
 
 
 @cache
@@ -129,7 +179,7 @@ def isolation() -> tuple[str, ...]:
     return prefix if tried.returncode == 0 else ()
 
 
-def _limited(seconds: float) -> tuple[str, ...]:
+def _limited(seconds: float, memory: int | None) -> tuple[str, ...]:
     """prlimit(1) in front: processor time, size of written files, open files, no core dump."""
     prlimit = which("prlimit")
     if prlimit is None:
@@ -142,6 +192,7 @@ def _limited(seconds: float) -> tuple[str, ...]:
         f"--cpu={int(seconds * processors) + 1}",
         f"--fsize={WRITTEN_BYTES}",
         f"--nofile={files}",
+        *([f"--as={memory}"] if memory else []),
         "--core=0",
         "--",
     )

@@ -115,9 +115,9 @@ def test_heads():
     assert not begins_as_program(b"")
 
 
+LOOPS = [f"for any of them : ( {PE} )", f"for all i in (0..#a) : ( {PE} or i > 0 )"]  # they can't be nested
 leaves = st.sampled_from(
-    [PE, ELF, "uint16be(0) == 0x4D5A", "uint16(0) == 0x4B50", "$a", "$or", "filesize > 3", "true"]
-    + [f"for any of them : ( {PE} )", f"for all i in (0..#a) : ( {PE} or i > 0 )"]  # loops can't be nested
+    [PE, ELF, "uint16be(0) == 0x4D5A", "uint16(0) == 0x4B50", "$a", "$or", "filesize > 3", "true", *LOOPS]
 )
 conditions = st.recursive(
     leaves,
