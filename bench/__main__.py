@@ -22,6 +22,16 @@ from bench.figures import Figure, text, write_json, write_markdown
 ROOT = Path(__file__).parent
 STARTER = ROOT.parent / "engines/starter"
 
+Group = Callable[[Captures, Path], list[Figure]]
+GROUPS: dict[str, Group] = {
+    "extract": extract.figures,
+    "workers": workers.figures,
+    "scan": partial(scan.figures, rules=STARTER),
+    "latency": latency.figures,
+    "memory": memory.figures,
+    "start": start.figures,
+}
+
 
 def main() -> int:
     """Exit code 1 when a figure is beyond what it must be."""
@@ -29,17 +39,9 @@ def main() -> int:
     places = Captures(given.captures)
     if lacking := peers.missing(*peers.PACKAGES):
         print(f"-- {lacking}; what needs it has no figure")
-    groups: dict[str, Callable[[Captures, Path], list[Figure]]] = {
-        "extract": extract.figures,
-        "workers": workers.figures,
-        "scan": partial(scan.figures, rules=given.rules),
-        "latency": latency.figures,
-        "memory": memory.figures,
-        "start": start.figures,
-    }
     figures = []
-    for name in given.groups or groups:
-        figures += _group(name, groups[name], places)
+    for name in given.groups or GROUPS:
+        figures += _group(name, partial(scan.figures, rules=given.rules) if name == "scan" else GROUPS[name], places)
     print("\n" + text(figures), end="")
     write_json(figures, ROOT / "results.json")
     if given.write:
@@ -49,15 +51,17 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measures tapscan against its peers.")
-    names = ("extract", "workers", "scan", "latency", "memory", "start")
-    parser.add_argument("groups", nargs="*", metavar="GROUP", help=", ".join(names), choices=[*names, []])
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=", ".join(GROUPS))
     parser.add_argument("--captures", type=Path, default=HERE, metavar="DIR", help="A.pcap and small.pcap are there")
     parser.add_argument("--rules", type=Path, default=STARTER, help="YARA rules, file or folder (default: starter)")
     parser.add_argument("--write", action="store_true", help="also put the table into bench/README.md")
-    return parser.parse_args()
+    given = parser.parse_args()
+    if unknown := set(given.groups) - set(GROUPS):
+        parser.error(f"no group {', '.join(sorted(unknown))}; there are {', '.join(GROUPS)}")
+    return given
 
 
-def _group(name: str, measure: Callable[[Captures, Path], list[Figure]], places: Captures) -> list[Figure]:
+def _group(name: str, measure: Group, places: Captures) -> list[Figure]:
     began = time.monotonic()
     print(f"-- {name}", flush=True)
     with tempfile.TemporaryDirectory(prefix="tapscan-bench-") as home:

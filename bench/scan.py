@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -80,7 +79,7 @@ def _compile(rules: Path, home: Path) -> Path:
     compiled = home / "rules.yarc"
     names = [f"n{number}:{file}" for number, file in enumerate(files)]
     externals = [part for name in EXTERNALS for part in ("-d", f"{name}=x")]
-    subprocess.run([peers.command("yarac"), *externals, *names, str(compiled)], check=True, capture_output=True)
+    measure.run([peers.command("yarac"), *externals, *names, str(compiled)])
     return compiled
 
 
