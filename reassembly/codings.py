@@ -8,13 +8,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from reassembly.inflate import UNDECIDED, Budget, Meter, continued
+from isal import isal_zlib
+
+from reassembly.inflate import ERROR, RATIO_FLOOR, UNDECIDED, Budget, Meter, continued
 from reassembly.layers import Brotli, Inflate, Layer, Zstd
 from reassembly.limits import Limits
 
 INFLATE = frozenset(("gzip", "deflate", "x-gzip", "x-deflate"))
 IDENTITY = frozenset(("", "identity", "none", "chunked", "binary", "7bit", "8bit", "utf-8", "aws-chunked"))
 _SLICE = UNDECIDED  # of input at once
+
+
+def decoded(names: Sequence[str], data: bytes) -> bytes | None:
+    """A whole body under gzip alone, where all is by the book and no limit near; None: ask a `Decoder`."""
+    if names != _GZIP or data[:4] not in _BY_THE_BOOK:
+        return None
+    engine = isal_zlib.decompressobj(31)
+    try:
+        plain = engine.decompress(data, RATIO_FLOOR)  # checks length and checksum
+    except ERROR:
+        return None
+    return plain if engine.eof and not engine.unused_data else None
+
+
+_GZIP = ("gzip",)
+_BY_THE_BOOK = (b"\x1f\x8b\x08\0", b"\x1f\x8b\x08\x08")  # RFC 1952, section 2.3: no flag, or FNAME
 
 
 class Decoder:

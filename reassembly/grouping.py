@@ -60,6 +60,7 @@ class Chains:
 
     careful: list[bool]  # something in the group does not follow
     opening: list[bool]  # the first row is a SYN
+    whole: list[bool]  # it begins with both SYNs and ends with both FINs
     begins: list[int]  # time of the first row, ns since 1970
     lasts: list[int]  # time of the last
     first: tuple[list[int], list[int]]  # position of the first row that takes sequence space, -1 where there is none
@@ -76,6 +77,14 @@ class Chains:
     begin: list[int]  # offsets in the batch's buffer
     end: list[int]
     time: list[int]
+
+    def payload(self, buffer: bytes | memoryview, run: int) -> bytes:
+        """All that was said in a run."""
+        begin, end = self.run_begin[run], self.run_end[run]
+        if end - begin == 1:
+            return bytes(buffer[self.begin[begin] : self.end[begin]])
+        pieces = zip(self.begin[begin:end], self.end[begin:end], strict=True)
+        return b"".join([buffer[low:high] for low, high in pieces])
 
 
 def ends(batch: PacketBatch, rows: Ints, salt: Salt) -> tuple[Words, Words]:
@@ -150,9 +159,11 @@ def chain(batch: PacketBatch, groups: Groups, longest_pause: int) -> Chains:
         same = group[at[1:]] == group[at[:-1]]
         follows = seq[at[1:]] == (seq[at[:-1]] + space[at[:-1]]).astype(np.uint32)
         careful[group[at[1:]][same & (~follows | syn[at[1:]] | fin[at[:-1]])]] = True
+    opening = (flags[starts[:-1]] & (SYN | ACK)) == SYN
     return Chains(
         careful.tolist(),
-        ((flags[starts[:-1]] & (SYN | ACK)) == SYN).tolist(),
+        opening.tolist(),
+        (opening & ~careful & _has(syn, side, group, count) & _has(fin, side, group, count)).tolist(),
         time[starts[:-1]].tolist(),
         time[starts[1:] - 1].tolist(),
         (firsts[0], firsts[1]),
@@ -163,6 +174,14 @@ def chain(batch: PacketBatch, groups: Groups, longest_pause: int) -> Chains:
         _counts(side, group, count),
         *_runs(batch, rows, side, group, np.flatnonzero((length > 0) | fin), fin, time, count),
     )
+
+
+def _has(mark: Flags, side: NDArray[np.uint8], group: Ints, count: int) -> Flags:
+    """Whether both sides of each group have a row with this mark."""
+    found = np.zeros((2, count), np.bool_)
+    found[side[mark], group[mark]] = True
+    both: Flags = found[0] & found[1]
+    return both
 
 
 def _first_of_group(at: Ints, group: Ints, count: int) -> Ints:

@@ -14,10 +14,10 @@ from reassembly.limits import Limits
 
 UNDECIDED = 32 << 10  # input looked at before the kind is settled: most whole bodies
 _PIECE = 1 << 20  # of output at once: a bomb is noticed before it fills the memory
-_RATIO_FLOOR = 1 << 20  # output below which no ratio is a bomb: 20 bytes of br may well be a page of blanks
+RATIO_FLOOR = 1 << 20  # output below which no ratio is a bomb: 20 bytes of br may well be a page of blanks
 _TAIL = 64 << 10  # kept of what follows the end of a stream
 _FHCRC, _FEXTRA, _FNAME, _FCOMMENT, _RESERVED = 2, 4, 8, 16, 0xE0  # RFC 1952, section 2.3.1
-_ERROR: type[Exception] = isal_zlib.error  # type: ignore[assignment]  # its stub says an instance
+ERROR: type[Exception] = isal_zlib.error  # type: ignore[assignment]  # its stub says an instance
 _TEXT = bytes(range(0x20, 0x7F)) + b"\t\r\n"
 
 
@@ -44,7 +44,7 @@ class Budget:
     def take(self, piece: bytes) -> bytes:
         """As much of `piece` as is allowed."""
         taken = self.taken + len(piece)
-        if taken > _RATIO_FLOOR:
+        if taken > RATIO_FLOOR:
             piece = self._allowed(piece)
         elif self.meter.limit:
             return b""
@@ -53,7 +53,7 @@ class Budget:
 
     def _allowed(self, piece: bytes) -> bytes:
         limits = self.meter.limits
-        by_ratio = max(self.meter.came * limits.decode_ratio, _RATIO_FLOOR)
+        by_ratio = max(self.meter.came * limits.decode_ratio, RATIO_FLOOR)
         most = 0 if self.meter.limit else min(by_ratio, limits.decode_bytes) - self.taken
         if len(piece) > most:
             name = "decode_ratio" if by_ratio < limits.decode_bytes else "decode_bytes"
@@ -145,7 +145,7 @@ class Stream:
         while True:
             try:
                 piece = self._engine.decompress(data, _PIECE)
-            except _ERROR:
+            except ERROR:
                 self._break()
                 return
             self._give(piece)
@@ -182,7 +182,7 @@ class Stream:
                 seen += len(piece)
                 if seen > self.produced:
                     self._give(piece[len(piece) - (seen - self.produced) :])
-        except _ERROR:
+        except ERROR:
             return
 
     def _after(self, rest: bytes) -> bytes:

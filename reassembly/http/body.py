@@ -8,36 +8,41 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reassembly.builder import Builder, Origin
-from reassembly.codings import Decoder
+from reassembly.codings import Decoder, decoded
 from reassembly.events import Data, Fact
 from reassembly.http.facts import declared_type, disposition_name, kind_of, request_facts, response_facts, url_name
 from reassembly.http.head import Head, Request, codings
 from reassembly.http.parts import Parts, parts_of, several
 from reassembly.http.readings import Reading
-from reassembly.objects import Object
+from reassembly.objects import Object, ObjectKind
 
 NAME = "http"
 
 
 def open_object(origin: Origin, head: Head, direction: int, began: int) -> Builder:
     """The object of a body: its name, kind, type and facts by the head."""
+    kind, name, declared, facts = _told(head)
+    builder = origin.open(direction, kind, NAME, began, name=name, declared_type=declared)
+    builder.facts = facts
+    if head.findings:
+        builder.findings += head.findings
+    return builder
+
+
+def _told(head: Head) -> tuple[ObjectKind, str | None, str | None, dict[str, Fact]]:
+    """What a head tells of the body behind it: kind, name, declared type, facts."""
     fields = head.fields
     declared = declared_type(fields)
     disposition = fields.get(b"content-disposition")
     name = disposition_name(disposition) if disposition is not None else None
     request: Request | None
-    facts: dict[str, Fact]
     if isinstance(head, Request):
         request, facts, kind = head, dict(request_facts(head)), kind_of(False, declared, name)
     else:
         request, facts, kind = head.request, response_facts(head), kind_of(True, declared, name)
     if name is None and request is not None:
         name = url_name(request)
-    builder = origin.open(direction, kind, NAME, began, name=name, declared_type=declared)
-    builder.facts = facts
-    if head.findings:
-        builder.findings += head.findings
-    return builder
+    return kind, name, declared, facts
 
 
 def objects_of(found: list[Reading], origin: Origin, direction: int, event: Data) -> list[Object]:
@@ -57,15 +62,19 @@ def objects_of(found: list[Reading], origin: Origin, direction: int, event: Data
 
 
 def whole_body(origin: Origin, head: Head, direction: int, data: bytes, event: Data) -> list[Object]:
-    """The objects of a body that came all at once."""
-    fields = head.fields
-    if b"content-encoding" in fields or b"transfer-encoding" in fields or several(fields):
+    """The objects of a body that came all at once, without its framing."""
+    names = codings(head.fields)
+    plain = decoded(names, data) if names else data
+    if not plain or head.findings or several(head.fields):
         body = Body(origin, head, direction)
         body.write(data, event.began)
         return body.finish(event.time, None)
-    builder = open_object(origin, head, direction, event.began)
-    builder.write(data)
-    return [builder.finish(event.time)]
+    kind, name, declared, facts = _told(head)
+    times = event.began, event.time
+    whole = origin.whole(
+        direction, kind, NAME, plain, times, name=name, declared_type=declared, facts=facts, codings=names
+    )
+    return [whole]
 
 
 class Body:

@@ -27,6 +27,24 @@ def next_chunk(data: bytes, pos: int) -> tuple[int, int] | None:
     return None
 
 
+def unchunked(data: bytes, pos: int) -> tuple[bytes, int] | None:
+    """A whole chunked body at `pos` without its framing, and where it ends; None unless all of it is here and right."""
+    pieces: list[bytes] = []
+    while (match := _PLAIN.match(data, pos)) is not None:
+        size = int(match[1], 16)
+        start, end = match.end(), match.end() + size
+        if data[end : end + 2] != b"\r\n":
+            return None
+        if not size:
+            return (pieces[0] if len(pieces) == 1 else b"".join(pieces)), end + 2
+        pieces.append(data[start:end])
+        pos = end + 2
+    return None
+
+
+_PLAIN = re.compile(rb"([0-9A-Fa-f]{1,7})\r\n")
+
+
 class Chunks:
     """Takes the framing off. `done` after the last line, `odd` when it is not as it should be."""
 

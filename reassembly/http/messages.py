@@ -11,7 +11,7 @@ from reassembly.events import Data, Switch
 from reassembly.http.bodies import by_length, chunked, until_close
 from reassembly.http.body import Body, whole_body
 from reassembly.http.broken import more_fields, patient, request_way
-from reassembly.http.chunked import Chunks
+from reassembly.http.chunked import Chunks, unchunked
 from reassembly.http.doubt import doubt
 from reassembly.http.exchange import switches
 from reassembly.http.head import (
@@ -160,9 +160,7 @@ def _begin_body(side: Side, head: Head, kind: Framing, length: int, event: Data)
     if kind == "length":
         _begin_length(side, head, length, event)
     elif kind == "chunked":
-        side.body = Body(side.origin, head, side.direction)
-        side.chunks = Chunks()
-        side.step = chunked
+        _begin_chunked(side, head, event)
     elif kind == "close":
         side.body = Body(side.origin, head, side.direction)
         side.step = until_close
@@ -187,6 +185,19 @@ def _begin_length(side: Side, head: Head, length: int, event: Data) -> None:
     if side.response and end < len(data) and not may_begin(data, end, True) and data[end] not in b"\r\n":
         side.pos = pos  # for clients that read on
         doubt(side, head)
+
+
+def _begin_chunked(side: Side, head: Head, event: Data) -> None:
+    whole = unchunked(side.data, side.pos)
+    if whole is None:
+        side.body = Body(side.origin, head, side.direction)
+        side.chunks = Chunks()
+        side.step = chunked
+        return
+    body, side.pos = whole
+    side.spent = True
+    if body:
+        side.exchange.out += whole_body(side.origin, head, side.direction, body, event)
 
 
 def hold(side: Side, event: Data) -> None:

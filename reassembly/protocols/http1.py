@@ -18,6 +18,8 @@ from reassembly.http.messages import start as first_step
 from reassembly.http.messages import switch
 from reassembly.http.side import Kept, Side
 from reassembly.http.start import request_start, response_start
+from reassembly.http.straight import exchanges
+from reassembly.objects import Object
 from reassembly.protocols import Answer, Emitted
 
 NAME = "http"
@@ -32,6 +34,11 @@ def probe(orig: bytes, resp: bytes) -> Answer:
     if True in said:
         return Answer.YES
     return Answer.MORE if None in said or not said else Answer.NO
+
+
+def whole(origin: Origin, turns: list[Data]) -> list[Object] | None:
+    """The objects of a conversation of which no more was said, if it is by the book; None: it takes a `Parser`."""
+    return exchanges(origin, turns)
 
 
 class Parser:

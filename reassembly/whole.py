@@ -1,0 +1,70 @@
+"""Flows of which one batch holds all, in order, from the first SYN to both FINs: read at once, without a flow's state.
+
+The short way through the walk, for the many small connections of the web. What a protocol can't read at once goes the
+long way, with the same outcome.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from reassembly.builder import Memory, Origin
+from reassembly.events import Data, Flow, FlowEnd
+from reassembly.grouping import Chains
+from reassembly.objects import Object
+from reassembly.protocols import PROTOCOLS
+from reassembly.tcp import Segment
+from sensor.packets import ACK, RST, SYN
+
+log = logging.getLogger(__name__)
+
+READERS = tuple((speaker.NAME, speaker.whole) for speaker in PROTOCOLS if hasattr(speaker, "whole"))
+
+
+def read(flow: Flow, turns: list[Data], memory: Memory) -> tuple[str, list[Object]] | None:
+    """The protocol and the objects of a flow in which this and no more was said, in turns; None: go the long way."""
+    origin = Origin(flow, memory)
+    for name, whole in READERS:
+        try:
+            objects = whole(origin, turns)
+        except Exception:
+            log.exception("%s failed on flow %s at once", name, flow.id)
+            return None  # the long way will count it, if it fails there as well
+        if objects is not None:
+            return name, objects
+    return None
+
+
+def turns(buffer: bytes | memoryview, chains: Chains, number: int, orig_side: int) -> list[Data]:
+    """What was said in a group of rows, a `Data` for each run."""
+    said = []
+    for run in range(chains.runs[number], chains.runs[number + 1]):
+        payload = chains.payload(buffer, run)
+        if payload:
+            began, ended = chains.time[chains.run_begin[run]], chains.time[chains.run_end[run] - 1]
+            said.append(Data(chains.run_side[run] ^ orig_side, payload, began, ended))
+    return said
+
+
+def summary(
+    flow: Flow, service: str, said: list[Data], objects: int, chains: Chains, number: int, orig_side: int
+) -> FlowEnd:
+    """What there is to say of such a flow."""
+    octets = [0, 0]
+    for data in said:
+        octets[data.direction] += len(data.payload)
+    packets = chains.packets[orig_side][number], chains.packets[1 - orig_side][number]
+    return FlowEnd(flow, service, "fin", chains.lasts[number], packets, (octets[0], octets[1]), (0, 0), objects, (), {})
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What tells late segments of a flow that is over from those of its successor."""
+
+    isns: tuple[int, int]  # sequence numbers of both SYNs
+    last: int  # ns since 1970 of the last packet
+
+    def knows(self, segment: Segment) -> bool:
+        """Whether the segment belongs to the flow that is over."""
+        return segment.flags & (SYN | ACK | RST) != SYN or segment.seq in self.isns
