@@ -42,6 +42,9 @@ class Limits:
     header_lines: int = 1000
     pending_requests: int = 1000  # pipelined HTTP requests without a response
     command_bytes: int = 16 << 10  # one SMTP or FTP command or reply line; RFC 4954, section 4, allows AUTH 12,288
+    imap_line_bytes: int = 256 << 10  # without its literals; the envelope of a mail to many people is long
+    imap_literals: int = 1000  # in one command or response that are no mail: names, subjects
+    imap_structures: int = 1 << 20  # bytes of headers of sections known of one connection
     undecided_bytes: int = 64 << 10  # of an SMTP client after DATA or STARTTLS, before the server's answer
     recipients: int = 1000  # of one mail; Postfix's smtpd_recipient_limit
     tls_hello_bytes: int = 64 << 10  # of one hello; with post-quantum key shares and padding they stay under 4 KiB

@@ -35,18 +35,20 @@ class Sides:
 
 
 class Lines:
-    """One direction's lines, each with its line end. A line over `command_bytes` comes without its excess."""
+    """One direction's lines, each with its line end. A line over the named limit comes without its excess."""
 
-    __slots__ = ("_memory", "_partial")
+    __slots__ = ("_limit", "_memory", "_name", "_partial")
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, memory: Memory, limit: str = "command_bytes") -> None:
         self._memory = memory
+        self._name = limit
+        self._limit: int = getattr(memory.limits, limit)
         self._partial = bytearray()
 
     def take(self, payload: bytes, start: int) -> tuple[bytes | None, int]:
         """The line that goes on at `start` and the offset after it; None while its end is not here."""
         end = payload.find(b"\n", start) + 1
-        if end and not self._partial and end - start <= self._memory.limits.command_bytes:
+        if end and not self._partial and end - start <= self._limit:
             return payload[start:end], end
         self._keep(payload, start, end or len(payload))
         if not end:
@@ -60,10 +62,9 @@ class Lines:
         return line
 
     def _keep(self, payload: bytes, start: int, end: int) -> None:
-        limit = self._memory.limits.command_bytes
-        room = limit - len(self._partial)
+        room = self._limit - len(self._partial)
         if 0 <= room < end - start:
-            self._memory.counters["command_bytes"] += 1
+            self._memory.counters[self._name] += 1
         if room >= 0:
             self._partial += payload[start : min(end, start + room + 1)]
 

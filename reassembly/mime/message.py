@@ -16,17 +16,32 @@ _PART_COST = 1024  # bytes that are read in the time that a part takes
 
 
 class Message:
-    """One RFC 5322 message as it arrives: its parts as objects as soon as each ends, then the whole message."""
+    """One RFC 5322 message as it arrives: its parts as objects as soon as each ends, then the whole message.
 
-    __slots__ = ("_builder", "_inside", "_reading", "_seen", "_walk")
+    `header`: the message is what stands behind this header, which came apart (IMAP); its parts are then objects of
+    their own, and the whole is one only if it has none.
+    """
 
-    def __init__(self, origin: Origin, direction: int, protocol: str, began: int, facts: Facts | None = None) -> None:
-        self._builder = origin.open(direction, "email", protocol, began, facts=facts)
-        self._inside = origin.inside(self._builder)
+    __slots__ = ("_builder", "_header", "_inside", "_reading", "_seen", "_walk")
+
+    def __init__(
+        self,
+        origin: Origin,
+        direction: int,
+        protocol: str,
+        began: int,
+        facts: Facts | None = None,
+        header: bytes = b"",
+    ) -> None:
+        self._header = header
+        self._builder = origin.open(direction, "email_part" if header else "email", protocol, began, facts=facts)
+        self._inside = origin if header else origin.inside(self._builder)
         self._reading = Reading(direction, protocol, origin.memory, {})
         self._reading.facts = self._builder.facts
         self._reading.time = began
         self._walk = Walk(self._reading, self._inside)
+        if header:
+            self._walk.feed(header)
         self._seen: set[str] = set()  # SHA-256 of the parts so far
 
     def feed(self, payload: bytes, time: int) -> list[Object]:
@@ -53,7 +68,8 @@ class Message:
         for finding in self._reading.findings:
             self._builder.find(finding)
         whole = self._builder.finish(time, cut)
-        return [*parts, *other_readings(whole, self._reading, self._inside, self._seen), whole]
+        others = other_readings(whole, self._reading, self._inside, self._seen, self._header)
+        return [*parts, *others, *([] if self._header and self._seen else [whole])]
 
     def _take(self) -> list[Object]:
         parts = self._reading.take()
@@ -69,7 +85,7 @@ def parts_of(parent: Object, memory: Memory) -> list[Object]:
     return [*parts, *other_readings(parent, reading, origin, {part.sha256 for part in parts})]
 
 
-def other_readings(whole: Object, first: Reading, origin: Origin, seen: set[str]) -> list[Object]:
+def other_readings(whole: Object, first: Reading, origin: Origin, seen: set[str], header: bytes = b"") -> list[Object]:
     """Parts that come out when a message is read in the other ways in which clients read it, if their bytes differ.
 
     One turn after the other is taken the other way; further doubts that show up there are followed as well, within
@@ -88,7 +104,7 @@ def other_readings(whole: Object, first: Reading, origin: Origin, seen: set[str]
             break
         choices = waiting.pop(0)
         tried += 1
-        reading = _read(whole, memory, origin, choices)
+        reading = _read(whole, memory, origin, choices, header)
         for part in reading.take():
             if part.sha256 not in seen:
                 seen.add(part.sha256)
@@ -110,13 +126,15 @@ def _variations(choices: Mapping[str, int], reading: Reading) -> Iterator[dict[s
                 yield {**choices, doubt: choice}
 
 
-def _read(whole: Object, memory: Memory, origin: Origin, choices: Mapping[str, int]) -> Reading:
+def _read(whole: Object, memory: Memory, origin: Origin, choices: Mapping[str, int], header: bytes = b"") -> Reading:
     """One reading of a finished message, its holes where they were."""
     reading = Reading(whole.direction, whole.protocol, memory, choices)
     reading.facts = dict(whole.facts or {})
     reading.addressed = any(name.startswith("email.") for name in reading.facts)
     reading.time = whole.time
     walk = Walk(reading, origin)
+    if header:
+        walk.feed(header)
     position = at = 0
     with whole.content.view() as view:
         for start, end in (*whole.missing, (0, 0)):

@@ -1,6 +1,6 @@
 """Services that are told apart by their first bytes and not read: one line each, so that the ledger can name them.
 
-What gives objects later (POP3, IMAP, SMB) leaves this table for a file of its own.
+What gives objects later (SMB) leaves this table for a file of its own.
 """
 
 from __future__ import annotations
@@ -136,7 +136,6 @@ def _on(*ports: int) -> frozenset[int]:
 HTTP2 = Service("http2", _on(80, 443), orig=_is(rb"PRI \* HTTP/2\.0\r\n\r\nSM\r\n\r\n"))
 
 SERVICES: tuple[Service, ...] = (
-    Service("imap", _on(143), resp=_is(rb"\* (?:OK|PREAUTH|BYE)[ \r\n\[]")),
     Service("smb", _on(139, 445), orig=_is(rb"(?:\x81\0\0.{69}.{0,4})?\0[\0\x01]..[\xff\xfe\xfd]SMB")),
     Service("smb", _on(139), orig=_is(rb"\x81\0\0[\x44-\x48] [A-P]{32}\0")),
     Service("rdp", _on(3389), orig=_is(rb"\x03\0..[\x06-\xff]\xe0\0\0..\0")),

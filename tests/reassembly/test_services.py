@@ -8,7 +8,6 @@ from reassembly.protocols import PROTOCOLS, Answer
 from reassembly.protocols.services import HTTP2, SERVICES, Silent
 
 FIRST_WORDS = [
-    ("imap", b"", b"* OK [CAPABILITY IMAP4rev1] ready\r\n"),
     ("smb", b"\0\0\0\x90\xffSMBr\0\0\0\0\x18\x53\xc8", b""),
     ("smb", b"\0\0\0\x90\xfeSMB\x40\0\0\0\0\0\0\0", b""),
     ("smb", b"\x81\0\0\x44 CKFDENECFDEFFCFGEFFCCACACACACACA\0 ", b""),

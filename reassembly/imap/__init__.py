@@ -1,0 +1,1 @@
+"""IMAP in pieces: its grammar, what a mail consists of, the sections that are fetched, compression."""

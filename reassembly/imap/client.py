@@ -1,0 +1,156 @@
+"""The client's side of IMAP: commands, and the mails that APPEND brings (RFC 9051, section 6; RFC 3502, 4469)."""
+
+from __future__ import annotations
+
+import re
+
+from reassembly.builder import Origin
+from reassembly.events import Data, Fact, Gap
+from reassembly.imap.grammar import COMMAND, LITERAL, Item, asked, first_word, quoted
+from reassembly.imap.phrases import Line, Phrases
+from reassembly.imap.sections import NAME
+from reassembly.imap.structure import Structures
+from reassembly.lines import words
+from reassembly.objects import Object
+from reassembly.smtp.draft import Draft
+
+_COMMAND = re.compile(rb"(\S{1,64})[ \t]+(?:UID[ \t]+)?([A-Za-z]{1,32})[ \t]*", re.IGNORECASE)
+_NO_MAILBOX = re.compile(rb"\S+[ \t]+APPEND[ \t]+\Z", re.IGNORECASE)
+_LONGEST_NAME = 200
+
+
+class Client:
+    """`asked`: how much of a section the client wants, by section and offset."""
+
+    __slots__ = (
+        "_draft", "_literals", "_mail", "_mailbox", "_origin", "_structures", "_text", "_user", "_verb", "_verbs",
+        "_waiting", "_word", "asked", "phrases",
+    )  # fmt: skip
+
+    def __init__(self, origin: Origin, structures: Structures) -> None:
+        self._origin = origin
+        self._structures = structures
+        self.phrases = Phrases(origin, COMMAND)
+        self.asked: dict[tuple[str, int], int] = {}
+        self._verbs: dict[bytes, str] = {}  # of commands that wait for their answer, by tag
+        self._verb = ""
+        self._waiting = b""  # tag of the command that a literal belongs to
+        self._text = b""  # of the command, its literals as quoted strings
+        self._literals = 0
+        self._mail = False  # the literal is one
+        self._word: bytearray | None = None
+        self._user = ""
+        self._mailbox = ""
+        self._draft = Draft(origin, NAME, self._appended)
+
+    def read(self, event: Data) -> list[Object]:
+        """The mails that end in these bytes."""
+        out: list[Object] = []
+        for piece in self.phrases.read(event):
+            if isinstance(piece, Line):
+                self._line(piece)
+            elif self._mail:
+                out += self._draft.write(piece.data, event)
+                if piece.over:
+                    out += self._appended_one(event.time)
+            else:
+                self._spell(piece.data, piece.over)
+        return out
+
+    def gap(self, event: Gap) -> list[Object]:
+        """Bytes are missing."""
+        inside, over = self.phrases.miss(event.length)
+        out: list[Object] = []
+        if self._mail and inside:
+            out += self._draft.gap(inside, event)
+        if over:
+            out += self._appended_one(event.time) if self._mail else []
+            self._word = None
+        return out
+
+    def close(self, time: int, how: str) -> list[Object]:
+        """Nothing more comes of this side."""
+        return [*self._draft.finish(time, how)]
+
+    def verb(self, tag: bytes, agreed: bool) -> str:
+        """The command that this tagged response answers. A refused one sends its literal no more."""
+        if not agreed and tag == self._waiting:
+            self.phrases.refuse()
+        return self._verbs.pop(tag, "")
+
+    def facts(self, item: Item) -> dict[str, Fact]:
+        """What a section that was fetched is told apart by."""
+        facts = self._facts("FETCH")
+        if item.section:
+            facts["tapscan.imap.section"] = item.section.partition(" ")[0][:_LONGEST_NAME]
+        if item.offset is not None:
+            facts["tapscan.imap.partial"] = True
+        return facts
+
+    def _appended(self) -> dict[str, Fact]:
+        return self._facts("APPEND")
+
+    def _facts(self, command: str) -> dict[str, Fact]:
+        facts: dict[str, Fact] = {"tapscan.imap.command": command}
+        mailbox = self._mailbox if command == "FETCH" else self._named(self._text)
+        for name, value in (("user", self._user), ("mailbox", mailbox)):
+            if value:
+                facts[f"tapscan.imap.{name}"] = value
+        return facts
+
+    def _named(self, text: bytes) -> str:
+        """The first argument of a command."""
+        match = _COMMAND.match(text)
+        return words(first_word(text[match.end() :]))[:_LONGEST_NAME] if match is not None else ""
+
+    def _line(self, line: Line) -> None:
+        if line.first:
+            self._begin(line.text)
+        elif len(self._text) + len(line.text) <= self._origin.limits.imap_line_bytes:
+            self._text += line.text
+        if line.literal is None:
+            self._over()
+            return
+        match = LITERAL.search(self._text, max(0, len(self._text) - 64))
+        self._text = self._text[: match.start()] if match is not None else self._text
+        self._mail = self._verb == "APPEND" and not _NO_MAILBOX.match(self._text)
+        self._word = None if self._mail else bytearray()
+
+    def _begin(self, text: bytes) -> None:
+        self._text, self._literals = text, 0
+        match = _COMMAND.match(text)
+        self._verb = match[2].decode("ascii").upper() if match is not None else ""
+        self._waiting = match[1] if match is not None else b""
+        if match is not None:
+            if len(self._verbs) >= self._origin.limits.pending_requests:
+                del self._verbs[next(iter(self._verbs))]
+            self._verbs[match[1]] = self._verb
+
+    def _spell(self, data: bytes, over: bool) -> None:
+        if self._word is not None and len(self._word) + len(data) <= self._origin.limits.command_bytes:
+            self._word += data
+        if not over:
+            return
+        self._literals += 1
+        if self._literals <= self._origin.limits.imap_literals:
+            self._text += quoted(bytes(self._word or b""))
+        self._word = None
+
+    def _appended_one(self, time: int) -> list[Object]:
+        self._mail = False
+        self._text += b'""'
+        return self._draft.finish(time)
+
+    def _over(self) -> None:
+        """The command is whole."""
+        if self._verb == "LOGIN":
+            self._user = self._named(self._text)
+        elif self._verb in ("SELECT", "EXAMINE"):
+            self._mailbox = self._named(self._text)
+            self._structures.clear()
+        elif self._verb == "FETCH":
+            for section, offset, size in asked(self._text):
+                if len(self.asked) >= self._origin.limits.pending_requests:
+                    self.asked.clear()
+                self.asked[section, offset] = size
+        self._waiting = b""
