@@ -16,7 +16,7 @@ Document: TypeAlias = dict[str, Any]
 
 ECS_VERSION = "8.17.0"
 BILLION = 1_000_000_000
-PATHS = 1024  # dotted names kept split; parsers have some dozens
+PLANS = 1024  # kept: parsers give the same few sets of facts again and again
 RELATED = 1000  # values of one kind in `related`: recipients of one mail, at most
 
 # Facts that name hosts and people, for related.*
@@ -25,7 +25,9 @@ USERS = frozenset(
     {"tapscan.smtp.mail_from", "tapscan.smtp.rcpt_to", "user.name"}
     | {f"email.{field}.address" for field in ("from", "to", "cc", "bcc", "sender", "reply_to")}
 )
-_PATHS: dict[str, tuple[tuple[str, ...], str, str | None]] = {}
+Leaf: TypeAlias = tuple[str, str, str | None]  # dotted name, its last part, where in `related` it belongs
+Plan: TypeAlias = tuple[tuple[tuple[str, ...], list[Leaf]], ...]  # what goes into each node, by the node's path
+_PLANS: dict[tuple[str, ...], Plan] = {}
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -65,13 +67,16 @@ def _storable(value: Any) -> Any:
     return value
 
 
-def _path(name: str) -> tuple[tuple[str, ...], str, str | None]:
-    *parents, leaf = name.split(".")
-    role = "hosts" if name in HOSTS else "user" if name in USERS else None
-    path = tuple(parents), leaf, role
-    if len(_PATHS) < PATHS:
-        _PATHS[name] = path
-    return path
+def _plan(names: tuple[str, ...]) -> Plan:
+    nodes: dict[tuple[str, ...], list[Leaf]] = {}
+    for name in names:
+        *parents, leaf = name.split(".")
+        role = "hosts" if name in HOSTS else "user" if name in USERS else None
+        nodes.setdefault(tuple(parents), []).append((name, leaf, role))
+    plan = tuple(nodes.items())
+    if len(_PLANS) < PLANS:
+        _PLANS[names] = plan
+    return plan
 
 
 def merge(document: Document, facts: Facts) -> None:
@@ -79,22 +84,30 @@ def merge(document: Document, facts: Facts) -> None:
 
     What is empty, or would lie under a leaf, is left away; what is there already stays.
     """
-    for name, value in facts.items():
-        if (not value and value in ("", [], None)) or (type(value) is float and not math.isfinite(value)):
-            continue
-        parents, leaf, role = _PATHS.get(name) or _path(name)
-        node: Any = document
-        for parent in parents:
-            below = node.get(parent)
-            if below is None:
-                below = node[parent] = {}
-            elif type(below) is not dict:
+    names = tuple(facts)
+    for parents, leaves in _PLANS.get(names) or _plan(names):
+        node: Any = None
+        for name, leaf, role in leaves:
+            value = facts[name]
+            if (not value and value in ("", [], None)) or (type(value) is float and not math.isfinite(value)):
+                continue
+            if node is None and (node := _node(document, parents)) is None:
                 break
-            node = below
-        else:
             node.setdefault(leaf, value)
             if role is not None:
                 relate(document, role, value)
+
+
+def _node(document: Document, parents: tuple[str, ...]) -> Document | None:
+    """The nested document at the end of a path, made where it isn't there; None if a leaf is in the way."""
+    for parent in parents:
+        below = document.get(parent)
+        if below is None:
+            below = document[parent] = {}
+        elif type(below) is not dict:
+            return None
+        document = below
+    return document
 
 
 def relate(document: Document, role: str, value: Any) -> None:

@@ -21,8 +21,8 @@ _SLICE = UNDECIDED  # of input at once
 
 def decoded(names: Sequence[str], data: bytes) -> bytes | None:
     """A whole body under gzip alone, where all is by the book and no limit near; None: ask a `Decoder`."""
-    if names != _GZIP or data[:4] not in _BY_THE_BOOK:
-        return None
+    if names != _GZIP or data[:4] not in _BY_THE_BOOK or int.from_bytes(data[-4:], "little") > RATIO_FLOOR:
+        return None  # the last four bytes are the length of the plain ones
     engine = isal_zlib.decompressobj(31)
     try:
         plain = engine.decompress(data, RATIO_FLOOR)  # checks length and checksum

@@ -21,6 +21,22 @@ OPAQUE = frozenset(speaker.NAME for speaker in PROTOCOLS if not getattr(speaker,
 EXPECTED: dict[str, type[_ftp_data.Parser]] = {_ftp_data.NAME: _ftp_data.Parser}
 
 
+READERS = tuple((speaker.NAME, speaker.whole) for speaker in PROTOCOLS if hasattr(speaker, "whole"))
+
+
+def at_once(origin: Origin, turns: list[Data]) -> tuple[str, list[Object]] | None:
+    """The protocol and the objects of a flow in which this was said and no more; None: it takes a `Conversation`."""
+    for name, whole in READERS:
+        try:
+            objects = whole(origin, turns)
+        except Exception:
+            log.exception("%s failed on flow %s at once", name, origin.flow.id)
+            return None  # a parser that fails as well is counted
+        if objects is not None:
+            return name, objects
+    return None
+
+
 class Conversation:
     """What is said in one flow, and who understands it. Objects and announcements go into the lists given."""
 

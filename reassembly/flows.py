@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import takewhile
 from typing import TypeAlias
 
 import numpy as np
 
-from reassembly.builder import Memory
+from reassembly.builder import Memory, Origin
+from reassembly.detect import at_once
 from reassembly.entry import Entry
 from reassembly.events import CloseHow, Data, Expect, Flow, FlowEnd
 from reassembly.expected import Expected
@@ -26,7 +26,7 @@ from reassembly.objects import Object
 from reassembly.segment_rows import segments_of
 from reassembly.segments import OverlapPolicies
 from reassembly.tcp import Segment
-from reassembly.whole import Past, read, summary, turns
+from reassembly.whole import Past, summary, turns
 from sensor.packets import ACK, RST, SYN, TCP, UDP, PacketBatch
 
 SECOND = 1_000_000_000
@@ -162,7 +162,7 @@ class FlowTable:
     def _whole(self, batch: PacketBatch, flow: Flow, chains: Chains, number: int, side: int) -> bool:
         """Reads a flow of which all is here at once, if it can be read so."""
         said = turns(batch.buffer, chains, number, side)
-        if (found := read(flow, said, self._memory)) is None:
+        if (found := at_once(Origin(flow, self._memory), said)) is None:
             return False
         service, objects = found
         self._products += objects
@@ -230,7 +230,7 @@ class FlowTable:
 
     def _directed(self, segment: Segment, side: int, entry: Entry) -> Segment:
         direction = side ^ entry.orig_side
-        return segment if direction == segment.direction else replace(segment, direction=direction)
+        return segment if direction == segment.direction else segment.turned()
 
     def _begins_anew(self, entry: Entry, segment: Segment) -> CloseHow | None:
         """How the flow ended, if this segment begins another one with the same addresses and ports."""

@@ -42,6 +42,23 @@ class Segment:
     signed: bool = False  # carries the MD5 or AO option, RFC 2385 and RFC 5925
     checksum_ok: bool = True
 
+    def turned(self) -> Segment:
+        """The same in the other direction."""
+        return Segment(
+            1 - self.direction,
+            self.time,
+            self.seq,
+            self.ack,
+            self.flags,
+            self.window,
+            self.urgent,
+            self.payload,
+            self.wire_length,
+            self.timestamp,
+            self.signed,
+            self.checksum_ok,
+        )
+
 
 class Connection:
     """The state of both directions. `findings` collects the oddities of the streams, by name."""
@@ -268,9 +285,7 @@ class Connection:
 
     def _established(self, segment: Segment) -> None:
         mine, other = self.streams[segment.direction], self.streams[1 - segment.direction]
-        if mine.isn is None:
-            if not segment.wire_length:
-                return
+        if mine.isn is None and segment.wire_length:
             mine.open(segment.seq)
         if segment.wire_length and mine.offset_of(segment.seq) == mine.next:
             self._belie_reset(segment)
@@ -279,6 +294,8 @@ class Connection:
             self.confirmed = True
             other.acknowledge(other.offset_of(segment.ack), segment.time)
         self._windows[segment.direction] = max(self._windows[segment.direction], segment.window)
+        if mine.isn is None:
+            return
         start = mine.offset_of(segment.seq)
         payload = segment.payload
         if self._syn_data is not None and self._syn_data == (segment.direction, self._syn_data[1]):

@@ -1,39 +1,17 @@
 """Flows of which one batch holds all, in order, from the first SYN to both FINs: read at once, without a flow's state.
 
-The short way through the walk, for the many small connections of the web. What a protocol can't read at once goes the
-long way, with the same outcome.
+The short way through the walk, for the many small connections of the web. What no protocol reads at once
+(`reassembly.detect.at_once`) goes the long way, with the same outcome.
 """
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 
-from reassembly.builder import Memory, Origin
 from reassembly.events import Data, Flow, FlowEnd
 from reassembly.grouping import Chains
-from reassembly.objects import Object
-from reassembly.protocols import PROTOCOLS
 from reassembly.tcp import Segment
 from sensor.packets import ACK, RST, SYN
-
-log = logging.getLogger(__name__)
-
-READERS = tuple((speaker.NAME, speaker.whole) for speaker in PROTOCOLS if hasattr(speaker, "whole"))
-
-
-def read(flow: Flow, turns: list[Data], memory: Memory) -> tuple[str, list[Object]] | None:
-    """The protocol and the objects of a flow in which this and no more was said, in turns; None: go the long way."""
-    origin = Origin(flow, memory)
-    for name, whole in READERS:
-        try:
-            objects = whole(origin, turns)
-        except Exception:
-            log.exception("%s failed on flow %s at once", name, flow.id)
-            return None  # the long way will count it, if it fails there as well
-        if objects is not None:
-            return name, objects
-    return None
 
 
 def turns(buffer: bytes | memoryview, chains: Chains, number: int, orig_side: int) -> list[Data]:

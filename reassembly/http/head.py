@@ -62,10 +62,8 @@ def fields_of(head: bytes) -> tuple[Fields, list[str]] | None:
     count = len(pairs)
     if head.count(b"\n") != count or head.count(b"\r") != count or b"\0" in head:
         return None
-    fields: Fields = {}
     findings: list[str] = []
-    for name, value in pairs:
-        fields[name.lower()] = value
+    fields: Fields = {name.lower(): value for name, value in pairs}
     if len(fields) != count:
         fields = {}
         for name, value in pairs:

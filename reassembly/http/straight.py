@@ -16,25 +16,17 @@ from reassembly.objects import Object
 
 def exchanges(origin: Origin, turns: list[Data]) -> list[Object] | None:
     """The objects of a conversation in which each request is answered before the next one."""
-    found: list[tuple[Head, bytes, Data]] = []
-    asked: Request | None = None
-    for turn in turns:
-        if asked is None:
-            head, body = (turn.direction == ORIG and _request(turn.payload)) or _UNCLEAR
-            asked = head if isinstance(head, Request) else None
-        else:
-            head, body = (turn.direction == RESP and _response(turn.payload, asked)) or _UNCLEAR
-            asked = None
-        if head is None or len(head.fields) > origin.limits.header_lines:
-            return None
-        if body:
-            found.append((head, body, turn))
-    if asked is not None or not turns:
+    if len(turns) % 2 or not turns:
         return None
-    return [one for head, body, turn in found for one in whole_body(origin, head, turn.direction, body, turn)]
-
-
-_UNCLEAR = (None, b"")
+    most = origin.limits.header_lines
+    found: list[tuple[Head, bytes, Data]] = []
+    for asking, answering in zip(turns[::2], turns[1::2], strict=True):
+        asked = _request(asking.payload) if asking.direction == ORIG else None
+        answer = _response(answering.payload, asked[0]) if asked and answering.direction == RESP else None
+        if asked is None or answer is None or len(asked[0].fields) > most or len(answer[0].fields) > most:
+            return None
+        found += (*asked, asking), (*answer, answering)
+    return [one for head, body, turn in found if body for one in whole_body(origin, head, turn.direction, body, turn)]
 
 
 def _request(data: bytes) -> tuple[Request, bytes] | None:

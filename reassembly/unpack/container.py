@@ -50,6 +50,22 @@ class Container:
             parent.direction, "member", parent.protocol, parent.began, name=name, facts=parent.facts
         )
 
+    def has_room(self, size: int) -> bool:
+        """Whether a member of that size fits in, by all limits."""
+        return self.full() is None and size <= self._smallest_room(0)[0]
+
+    def whole(self, name: str | None, payload: bytes) -> Object:
+        """The next member, all of whose bytes are here; there is room for it."""
+        self._opened += 1
+        self.budget.members -= 1
+        self.budget.bytes -= len(payload)
+        self._room -= len(payload)
+        parent = self.target
+        times = parent.began, parent.time
+        return self._origin.whole(
+            parent.direction, "member", parent.protocol, payload, times, name=name, facts=parent.facts
+        )
+
     def fill(self, builder: Builder, pieces: Iterable[bytes]) -> bool:
         """Writes what is decoded, as far as the limits allow; whether all of it came in."""
         for piece in pieces:

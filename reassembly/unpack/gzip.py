@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from isal import isal_zlib
 
+from reassembly.codings import decoded
 from reassembly.objects import Object
 from reassembly.unpack.container import Container
 from reassembly.unpack.decoders import Ending, inflate
@@ -33,6 +34,10 @@ class _Reading:
 
 def members(container: Container) -> Iterator[Object]:
     """The one file inside, if as much as a header is there."""
+    plain = decoded(("gzip",), container.target.content.memory or b"")
+    if plain is not None and container.has_room(len(plain)):
+        yield container.whole(_name(container), plain)
+        return
     with container.target.content.view() as whole:
         reading = _Reading()
         body = header_end(whole, 0, reading)
@@ -44,6 +49,13 @@ def members(container: Container) -> Iterator[Object]:
         for finding in reading.findings:
             builder.find(finding)
         yield container.finish(builder, reading.ending)
+
+
+def _name(container: Container) -> str | None:
+    """What a whole file is called inside, or would be."""
+    reading = _Reading()
+    header_end(container.target.content.view(), 0, reading)
+    return reading.name or inner_name(container.target.name)
 
 
 def inner_name(name: str | None) -> str | None:

@@ -9,7 +9,8 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reassembly.codings import Decoder
+from reassembly.codings import Decoder, decoded
+from reassembly.inflate import RATIO_FLOOR
 from reassembly.limits import Limits
 
 TEXT = b"".join(b"%d: all work and no play, " % number for number in range(2000))
@@ -238,3 +239,49 @@ def test_any_bytes_in_any_cut(data, names, size):
     again, other = decode(names, data)
     assert out == again
     assert decoder.findings == other.findings
+
+
+NAMED = b"\x1f\x8b\x08\x08\0\0\0\0\0\3name\0" + gzip.compress(TEXT)[10:]
+
+
+@pytest.mark.parametrize("data", [gzip.compress(TEXT), gzip.compress(b""), NAMED], ids=["text", "empty", "named"])
+def test_gzip_by_the_book_is_decoded_at_once(data):
+    assert decoded(("gzip",), data) == decode(("gzip",), data)[0]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x1f\x8b",
+        TEXT,
+        gzip.compress(TEXT)[:-1],
+        gzip.compress(TEXT)[:-8],
+        gzip.compress(TEXT) + b"x",
+        gzip.compress(TEXT) * 2,
+        gzip.compress(TEXT)[:-8] + bytes(8),
+        gzip.compress(TEXT)[:-4] + bytes(4),
+        b"\x1f\x8b\x08\x04" + gzip.compress(TEXT)[4:],
+        b"\x1f\x8b\x08\xe0" + gzip.compress(TEXT)[4:],
+        gzip.compress(bytes(RATIO_FLOOR + 1)),
+        gzip.compress(bytes(2 * RATIO_FLOOR))[:-4] + (100).to_bytes(4, "little"),
+        zlib.compress(TEXT),
+    ],
+)
+def test_anything_else_is_left_to_the_decoder(data):
+    assert decoded(("gzip",), data) is None
+
+
+@pytest.mark.parametrize("names", [(), ("deflate",), ("gzip", "gzip"), ("br",), ("x-gzip",)])
+def test_other_codings_are_left_to_the_decoder(names):
+    assert decoded(names, gzip.compress(TEXT)) is None
+
+
+@given(data=st.binary(max_size=200), at=st.integers(0, 300), junk=st.binary(max_size=3))
+def test_what_is_decoded_at_once_is_what_a_decoder_gives(data, at, junk):
+    coded = gzip.compress(data)
+    coded = coded[:at] + junk + coded[at + len(junk) :]
+    plain = decoded(("gzip",), coded)
+    if plain is not None:
+        out, decoder = decode(("gzip",), coded)
+        assert (plain, [], ("gzip",), b"") == (out, decoder.findings, decoder.applied, decoder.tail)

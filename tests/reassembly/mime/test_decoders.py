@@ -214,7 +214,7 @@ def test_quoted_printable_read_otherwise(choices, text, wanted, size):
 @given(st.binary(max_size=300), st.integers(1, 80))
 def test_quoted_printable_comes_back(payload, size):
     text = quopri.encodestring(payload, quotetabs=True)
-    assert undone("quoted-printable", *pieces(text, size))[0] == payload.replace(b"\r\n", b"\r\n")
+    assert undone("quoted-printable", *pieces(text, size))[0] == quopri.decodestring(text)  # it may mend line ends
 
 
 @given(st.text("=4Aa \t\r\nX", max_size=60).map(str.encode), st.integers(1, 9))

@@ -185,3 +185,22 @@ def test_any_change_of_an_honest_file(suffix, data):
 @given(st.sampled_from([b"\x1f\x8b\x08", b"BZh91AY&SY", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"]), st.binary(max_size=400))
 def test_any_bytes_behind_a_mark(mark, tail):
     assert sum(member.size for member in unpacked(mark + tail, unpack_bytes=9000)) <= 9000
+
+
+@pytest.mark.parametrize("limits", [{}, {"unpack_members": 1}, {"unpack_bytes": len(TEXT)}])
+def test_the_short_way_gives_what_the_long_way_gives(limits, monkeypatch):
+    """A whole file without oddities, and limits just wide enough."""
+    content = with_header(8, b"inside.txt\0")
+    short = only(content, **limits)
+    monkeypatch.setattr("reassembly.unpack.gzip.decoded", lambda *_: None)
+    long = only(content, **limits)
+    names = [name for name in short.__slots__ if name not in ("content", "facts")]
+    assert [getattr(short, name) for name in names] == [getattr(long, name) for name in names]
+    assert plain(short) == plain(long) == TEXT
+    assert short.name == "inside.txt"
+
+
+@pytest.mark.parametrize("limits", [{"unpack_bytes": len(TEXT) - 1}, {"decode_bytes": len(TEXT) - 1}])
+def test_without_room_the_long_way_cuts(limits):
+    member = only(gzip.compress(TEXT), **limits)
+    assert (member.size, member.cut) == (len(TEXT) - 1, f"limit:{next(iter(limits))}")
