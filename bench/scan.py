@@ -91,7 +91,7 @@ def _settings(home: Path, rules: Path, clamd: peers.Clamd) -> Path:
             file.write(hashlib.sha256(b"%d" % number).hexdigest() + "\n")
     settings = home / "tapscan.toml"
     settings.write_text(
-        f'[[engine]]\nname = "yara"\nkind = "yara"\nrules = ["{rules}"]\nstarter = false\n'
+        f'[[engine]]\nname = "yara"\nkind = "yara"\nrules = ["{rules.resolve()}"]\nstarter = false\n'
         f'[[engine]]\nname = "clamav"\nkind = "clamd"\naddress = "{clamd.socket}"\n'
         f'[[engine]]\nname = "hashes"\nkind = "hashes"\nbad = ["{listed}"]\n'
     )

@@ -8,10 +8,10 @@ then says `error` at once.
 from __future__ import annotations
 
 import logging
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
-from threading import Condition, Thread
+from queue import Empty, SimpleQueue
+from threading import Lock, Thread
 from time import monotonic
 
 from engines.verdicts import Engine, Verdict
@@ -26,7 +26,7 @@ STUCK_PER_SLOT = 4  # threads given up on, for each slot, before the engine is l
 
 
 class Job:
-    """One object on its way through all engines."""
+    """One object on its way through all engines. Its fields change by single steps that no lock needs to guard."""
 
     __slots__ = ("arrived", "submitted", "target", "verdicts", "waiting")
 
@@ -34,24 +34,27 @@ class Job:
         self.target = target
         self.arrived = arrived  # monotonic ns
         self.submitted = submitted  # monotonic ns
-        self.verdicts: list[Verdict | None] = [None] * engines
-        self.waiting = engines
+        self.verdicts: dict[int, Verdict] = {}  # by the number of the lane
+        self.waiting = list(range(engines))  # a token a verdict; who takes the last one is the last
+
+    def say(self, number: int, verdict: Verdict) -> bool:
+        """Notes what an engine says, the first time it does; True when that was the last word."""
+        return self.verdicts.setdefault(number, verdict) is verdict and self.waiting.pop() == 0
 
 
 Done = Callable[[Job, int, Verdict], None]  # the job, the number of the lane, what its engine says
 
 
 class _Worker:
-    __slots__ = ("begun", "given_up", "job")
+    __slots__ = ("given_up", "now")
 
     def __init__(self) -> None:
-        self.job: Job | None = None
-        self.begun = 0.0
+        self.now: tuple[Job, float] | None = None  # what it scans, and since when (monotonic seconds)
         self.given_up = False
 
 
 class Lane:
-    """A queue before one engine. `done` is called once for each job, from any thread."""
+    """A queue before one engine. `done` is called for each job, from any thread; after a timeout it may be twice."""
 
     def __init__(self, number: int, engine: Engine, host: str, done: Done, counters: Counter[str]) -> None:
         self.engine = engine
@@ -59,89 +62,76 @@ class Lane:
         self._host = host
         self._done = done
         self._counters = counters
-        self._queue: deque[Job] = deque()
-        self._changed = Condition()
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()  # None ends a thread
+        self._changing = Lock()  # of the two below
         self._workers: set[_Worker] = set()
-        self._idle = 0
         self._stuck = 0
         self._failures = 0
         self._pause = FIRST_PAUSE
         self._away_until = 0.0
         self._away: str | None = None
-        self._closed = False
 
     def put(self, job: Job) -> None:
-        """Queues a job; starts another thread when all are busy and a slot is free."""
-        with self._changed:
-            self._queue.append(job)
-            if self._idle >= len(self._queue):
-                self._changed.notify()
-            elif len(self._workers) < self.engine.slots and self._stuck < self.engine.slots * STUCK_PER_SLOT:
-                self._start()
-            elif self._idle:
-                self._changed.notify()
+        """Queues a job; starts another thread while there are fewer than slots."""
+        self._jobs.put(job)
+        if len(self._workers) < self.engine.slots:
+            self._start()
 
     def watch(self, now: float) -> None:
         """Gives up on scans over their deadline; `now` is `monotonic()`."""
-        late = []
-        with self._changed:
-            for worker in tuple(self._workers):
-                if worker.job is not None and now - worker.begun > self.engine.timeout + GRACE:
-                    worker.given_up = True
-                    self._workers.discard(worker)
-                    self._stuck += 1
-                    late.append((worker.job, now - worker.begun))
-                    if self._queue and self._stuck < self.engine.slots * STUCK_PER_SLOT:
-                        self._start()
-            refused = self._refuse_all() if not self._workers and self._queue else []
-        for job, seconds in late:
-            self._counters[f"{self.engine.name}.timeout"] += 1
-            self._say(job, self._verdict("timeout", f"no answer within {self.engine.timeout:g} s"), 0.0, seconds)
-        for job in refused:
-            self._say(job, self._verdict("error", f"{self._stuck} earlier scans still hang"), 0.0, 0.0)
+        for worker in tuple(self._workers):
+            if (at_work := worker.now) is not None and now - at_work[1] > self.engine.timeout + GRACE:
+                self._give_up(worker)
+                self._counters[f"{self.engine.name}.timeout"] += 1
+                verdict = self._verdict("timeout", f"no answer within {self.engine.timeout:g} s")
+                self._say(at_work[0], verdict, 0.0, now - at_work[1])
+        if not self._workers:
+            self._refuse_all()
 
     def close(self) -> None:
         """Lets idle threads end; what hangs is left behind (threads are daemons)."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
+        for _ in range(self.engine.slots):
+            self._jobs.put(None)
         self.engine.close()
 
-    def _refuse_all(self) -> list[Job]:
-        refused = list(self._queue)
-        self._queue.clear()
-        return refused
+    def _give_up(self, worker: _Worker) -> None:
+        with self._changing:
+            worker.given_up = True
+            self._workers.discard(worker)
+            self._stuck += 1
+        if not self._jobs.empty():
+            self._start()
+
+    def _refuse_all(self) -> None:
+        while True:
+            try:
+                job = self._jobs.get_nowait()
+            except Empty:
+                return
+            if job is not None:
+                self._say(job, self._verdict("error", f"{self._stuck} earlier scans still hang"), 0.0, 0.0)
 
     def _start(self) -> None:
-        worker = _Worker()
-        self._workers.add(worker)
+        with self._changing:
+            if len(self._workers) >= self.engine.slots or self._stuck >= self.engine.slots * STUCK_PER_SLOT:
+                return
+            worker = _Worker()
+            self._workers.add(worker)
         Thread(target=self._work, args=(worker,), name=f"engine-{self.engine.name}", daemon=True).start()
 
-    def _next(self, worker: _Worker) -> Job | None:
-        with self._changed:
-            worker.job = None
-            while not self._queue:
-                if self._closed:
-                    self._workers.discard(worker)
-                    return None
-                self._idle += 1
-                self._changed.wait()
-                self._idle -= 1
-            worker.job = self._queue.popleft()
-            worker.begun = monotonic()
-            return worker.job
-
     def _work(self, worker: _Worker) -> None:
-        while (job := self._next(worker)) is not None:
-            queued = worker.begun - job.submitted / 1e9
+        while (job := self._jobs.get()) is not None:
+            begun = monotonic()
+            worker.now = job, begun
             verdict = self._scan(job.target)
-            seconds = monotonic() - worker.begun
-            with self._changed:
-                if worker.given_up:
-                    self._stuck -= 1
-                    return
-                worker.job = None
-            self._say(job, verdict, max(queued, 0.0), seconds)
+            seconds = monotonic() - begun
+            worker.now = None
+            self._say(job, verdict, max(begun - job.submitted / 1e9, 0.0), seconds)
+            if worker.given_up:
+                break
+        with self._changing:
+            self._workers.discard(worker)
+            self._stuck -= worker.given_up
 
     def _scan(self, target: Object) -> Verdict:
         if self._away is not None and (left := self._away_until - monotonic()) > 0:
@@ -174,10 +164,5 @@ class Lane:
         return Verdict(self.engine.name, status, reason=reason)  # type: ignore[arg-type]
 
     def _say(self, job: Job, verdict: Verdict, queued: float, seconds: float) -> None:
-        engine = self.engine
-        version = verdict.engine_version or engine.version
-        database = verdict.database_version or engine.database_version
-        full = replace(
-            verdict, engine_version=version, database_version=database, seconds=seconds, queued=queued, host=self._host
-        )
+        full = verdict.given_by(self.engine.version, self.engine.database_version, self._host, seconds, queued)
         self._done(job, self._number, full)

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from threading import Condition, Event, Thread
+from queue import SimpleQueue
+from threading import Event, Thread
 from time import monotonic, monotonic_ns
 
 from engines.lane import Job, Lane
@@ -63,22 +64,21 @@ class Pool:
         self._max_bytes = max_bytes
         self._max_objects = max_objects
         self._lanes = [Lane(at, one, host or "local", self._done, self.counters) for at, one in enumerate(engines)]
-        self._changed = Condition()
-        self._finished: deque[Scanned] = deque()
-        self._open = 0
-        self._bytes = 0
+        self._finished: SimpleQueue[Scanned] = SimpleQueue()  # by the engines' threads
+        self._ready: deque[Scanned] = deque()  # taken from there
+        self._open = 0  # submitted and not taken
+        self._bytes = 0  # of these
         self._stop = Event()
         if self._lanes:
             Thread(target=self._watch, name="engine-deadlines", daemon=True).start()
 
     def submit(self, target: Object, arrived: int) -> None:
         """Hands an object to all engines. `arrived`: monotonic ns of its last byte. Waits while too much is open."""
+        while self._open and (self._bytes + target.size > self._max_bytes or self._open >= self._max_objects):
+            self._take(self._finished.get())
+        self._open += 1
+        self._bytes += target.size
         job = Job(target, arrived, monotonic_ns(), len(self._lanes))
-        with self._changed:
-            while self._open and (self._bytes + target.size > self._max_bytes or self._open >= self._max_objects):
-                self._changed.wait()
-            self._open += 1
-            self._bytes += target.size
         for lane in self._lanes:
             lane.put(job)
         if not self._lanes:
@@ -86,16 +86,16 @@ class Pool:
 
     def results(self, wait: bool = False) -> Iterator[Scanned]:
         """What is finished, in the order in which it was; with `wait`, at least one if any is open."""
-        if wait:
-            with self._changed:
-                while not self._finished and self._open:
-                    self._changed.wait()
-        while self._finished:
-            yield self._finished.popleft()
+        if wait and self._open and not self._ready:
+            self._take(self._finished.get())
+        while not self._finished.empty():
+            self._take(self._finished.get())
+        while self._ready:
+            yield self._ready.popleft()
 
     def drain(self) -> Iterator[Scanned]:
         """All that is open, as it finishes."""
-        while self._open or self._finished:
+        while self._open or self._ready:
             yield from self.results(wait=True)
 
     def close(self) -> None:
@@ -104,24 +104,18 @@ class Pool:
         for lane in self._lanes:
             lane.close()
 
+    def _take(self, scanned: Scanned) -> None:
+        self._open -= 1
+        self._bytes -= scanned.target.size
+        self._ready.append(scanned)
+
     def _done(self, job: Job, number: int, verdict: Verdict) -> None:
-        with self._changed:
-            if job.verdicts[number] is not None:
-                return
-            job.verdicts[number] = verdict
-            job.waiting -= 1
-            if job.waiting:
-                return
-        self._finish(job)
+        if job.say(number, verdict):
+            self._finish(job)
 
     def _finish(self, job: Job) -> None:
-        verdicts = tuple(verdict for verdict in job.verdicts if verdict is not None)
-        scanned = Scanned(job.target, verdicts, _latency(job, verdicts, monotonic_ns()))
-        with self._changed:
-            self._finished.append(scanned)
-            self._open -= 1
-            self._bytes -= job.target.size
-            self._changed.notify()
+        verdicts = tuple(job.verdicts[number] for number in range(len(self._lanes)))
+        self._finished.put(Scanned(job.target, verdicts, _latency(job, verdicts, monotonic_ns())))
 
     def _watch(self) -> None:
         while not self._stop.wait(TICK):

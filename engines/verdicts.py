@@ -27,6 +27,22 @@ class Verdict:
     host: str | None = None
     rule: Mapping[str, str] | None = None  # ECS rule.* of the best hit: name, ruleset, author, description, reference
 
+    def given_by(self, version: str | None, database: str | None, host: str, seconds: float, queued: float) -> Verdict:
+        """The same with who gave it and how long that took; versions that it names itself stay."""
+        return Verdict(
+            self.engine,
+            self.status,
+            self.signature,
+            self.signatures,
+            self.reason,
+            self.engine_version or version,
+            self.database_version or database,
+            seconds,
+            queued,
+            host,
+            self.rule,
+        )
+
 
 def integrate(verdicts: Iterable[Verdict], complete: bool) -> str:
     """All engines' word on one object: malicious > suspicious > unknown (no engine could say) > clean.

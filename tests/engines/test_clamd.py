@@ -44,6 +44,45 @@ def test_large_objects_go_in_chunks(clamd, on_disk):
     assert clamd.scan(object_of(payload, on_disk=on_disk)).status == "malicious"
 
 
+@pytest.mark.parametrize(("size", "way"), [(100, "_pass"), (4 << 20, "_pass"), (5_000_000, "_send"), (0, "_send")])
+def test_small_objects_are_handed_over_as_a_descriptor(clamd_daemon, monkeypatch, size, way):
+    clamd, ways = Clamd(address=clamd_daemon.socket), []
+    for name in ("_pass", "_send"):
+        real = getattr(clamd, name)
+        monkeypatch.setattr(clamd, name, lambda *given, name=name, real=real: (ways.append(name), real(*given))[1])
+    assert clamd.scan(object_of(bytes(size))).status == ("clean" if size < 5_000_000 else "skipped")
+    assert ways == [way]
+
+
+def test_a_descriptor_that_clamd_may_not_read_costs_no_verdict(tmp_path):
+    def answer(connection):
+        command = connection.recv(9)
+        if command == b"zFILDES\0\0":
+            connection.sendall(b"fd[10]: Can't access file ERROR\0")
+        else:
+            read_stream(connection)
+            connection.sendall(b"stream: Odd FOUND\0")
+        asked.append(command)
+
+    def serve():
+        for _ in range(3):
+            connection, _ = listener.accept()
+            with connection:
+                answer(connection)
+
+    asked, path = [], str(tmp_path / "socket")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        clamd = Clamd(address=path, timeout=5)
+        clamd.version = "known"
+        assert [clamd.scan(object_of(EICAR)).signature for _ in range(2)] == ["Odd", "Odd"]
+        thread.join(5)
+    assert [command[:8] for command in asked] == [b"zFILDES\0", b"zINSTREA", b"zINSTREA"]
+
+
 def test_over_the_size_limit_is_skipped_and_said(clamd):
     verdict = clamd.scan(object_of(bytes(6 << 20)))
     assert verdict.status == "skipped"
