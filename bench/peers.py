@@ -119,7 +119,7 @@ def clamd(home: Path) -> Iterator[Clamd]:
         f"MaxThreads {len(os.sched_getaffinity(0))}\n{user}"
     )
     argv: Sequence[str] = [command("clamd"), "--foreground", "-c", str(settings)]
-    process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(argv, cwd=home, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _wait_for(socket, process)
         yield Clamd(settings, socket, process)

@@ -53,6 +53,7 @@ class Daemon:
                 "-c",
                 self.home / "clamd.conf",
             ],
+            cwd=self.home,  # a clamd that is ended while it reloads may write a file of any name
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
