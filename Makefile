@@ -8,6 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+EDITABLE := --constraint constraints.txt --config-settings editable_mode=compat --editable
 DEMO := build/demo.pcap
 DEBIAN := clamav-daemon clamav tshark
 COVERED := --cov=reassembly --cov=engines --cov-branch --cov-report=term:skip-covered --cov-fail-under=90
@@ -48,12 +49,14 @@ $(BIN)/python:
 
 $(VENV)/installed: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "-- Python packages"
-	@$(PIP) install --constraint constraints.txt --editable .
+	@$(PIP) install $(EDITABLE) .
+	@$(BIN)/python -m compileall -q sensor reassembly engines manager
 	@touch $@
 
 $(VENV)/installed-dev: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "-- Python packages, with those for tests"
-	@$(PIP) install --constraint constraints.txt --editable '.[dev]'
+	@$(PIP) install $(EDITABLE) '.[dev]'
+	@$(BIN)/python -m compileall -q sensor reassembly engines manager
 	@touch $@ $(VENV)/installed
 
 clean:

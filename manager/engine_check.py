@@ -19,8 +19,8 @@ from manager.visible import visible
 from reassembly.events import Flow
 from reassembly.objects import Content, Object
 
-# The EICAR test file (eicar.org), put together here so that no scanner takes this source for it.
-EICAR = rb"X5O!P%@AP[4\PZX54(P^)7CC)7}$" + b"EICAR-" + b"STANDARD-ANTIVIRUS-TEST" + b"-FILE!$H+H*"
+# The EICAR test file (eicar.org), put together at run time so that no scanner takes this file, or its bytecode, for it.
+EICAR = b"-".join((rb"X5O!P%@AP[4\PZX54(P^)7CC)7}$EICAR", b"STANDARD", b"ANTIVIRUS", b"TEST", b"FILE!$H+H*"))
 CLEAN = b"Nothing to see here.\n"
 
 _NOWHERE = Flow("check", bytes(4), 0, bytes(4), 0, "tcp", (), b"", b"", 0, "", midstream=False)

@@ -24,7 +24,7 @@ MSS = 1460
 
 def eicar() -> bytes:
     """The test file of EICAR, put together here so that no file of the project is one."""
-    return b"X5O!P%@AP[4\\PZX54(P^)7CC)7}" + b"$EICAR-STANDARD-ANTIVIRUS-TEST-" + b"FILE!$H+H*"
+    return b"-".join((b"X5O!P%@AP[4\\PZX54(P^)7CC)7}$EICAR", b"STANDARD", b"ANTIVIRUS", b"TEST", b"FILE!$H+H*"))
 
 
 class Conversation:

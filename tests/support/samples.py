@@ -9,7 +9,7 @@ from reassembly.events import Flow
 from reassembly.objects import Content, Object
 
 # The EICAR test file, put together here so that no scanner takes this source for it.
-EICAR = rb"X5O!P%@AP[4\PZX54(P^)7CC)7}$" + b"EICAR-" + b"STANDARD-ANTIVIRUS-TEST" + b"-FILE!$H+H*"
+EICAR = b"-".join((rb"X5O!P%@AP[4\PZX54(P^)7CC)7}$EICAR", b"STANDARD", b"ANTIVIRUS", b"TEST", b"FILE!$H+H*"))
 
 FLOW = Flow("flow", bytes([10, 0, 0, 1]), 40000, bytes([10, 0, 0, 2]), 80, "tcp", (), b"", b"", 10**18, "t.pcap", False)
 
