@@ -6,156 +6,152 @@ import gc
 import os
 import signal
 import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
-
-import typer
+from typing import Any, NoReturn, TypeAlias
 
 from manager import VERSION
 from manager.options import Options, Stop
-from manager.plain_values import take_plainly
 
-app = typer.Typer(
-    name="tapscan",
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-config_app = typer.Typer(help="Writes, checks and shows the settings.", rich_markup_mode=None)
-app.add_typer(config_app, name="config")
+Command: TypeAlias = Callable[[Namespace], int]  # gives the exit code
 
-Captures = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="CAPTURE", show_default=False, help="pcap or pcapng, also .gz and .zst; - for standard input."
-    ),
-]
-Config = Annotated[
-    str | None, typer.Option("--config", metavar="FILE", envvar="TAPSCAN_CONFIG", help="Settings (tapscan.toml).")
-]
-Json = Annotated[bool, typer.Option("--json", help="JSON lines on standard output, nothing else there.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No report; only alarms (scan) and trouble.")]
-Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="More words; all rows of every list.")]
-Workers = Annotated[int, typer.Option("--workers", metavar="N", min=1, max=256, help="Processes that share the flows.")]
-Rules = Annotated[
-    list[str] | None, typer.Option("--rules", metavar="PATH", help="More YARA rules, file or folder (repeatable).")
-]
+ABOUT = "A passive network malware sensor: puts e-mails, web pages and files together from packets and scans them."
+SCAN = """Exit code: 0 nothing found, 1 something malicious, 2 an input or engine could not be used (all else is done
+and shown, whatever was found)."""
+MOST_WORKERS = 256
 
 
-@app.command()
-def scan(
-    captures: Captures,
-    config: Config = None,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = 0,
-    rules: Rules = None,
-    workers: Workers = 1,
-) -> None:
-    """Scans what was sent in captures with every engine.
+class Parser(ArgumentParser):
+    """Bad usage is one line and exit code 2, as all trouble is."""
 
-    Exit code: 0 nothing found, 1 something malicious, 2 an input or engine could not be used (all else is done and
-    shown, whatever was found).
-    """
+    def __init__(self, **more: Any) -> None:
+        super().__init__(**more, formatter_class=RawDescriptionHelpFormatter, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        raise Stop(f"{message} ({self.prog} --help)")
+
+
+def _scan(given: Namespace) -> int:
     from manager.run import run
 
-    options = Options(tuple(captures), config, json, quiet, verbose, workers, rules=tuple(rules or ()))
-    raise typer.Exit(run(options, scanning=True))
+    return run(_options(given, rules=tuple(given.rules)), scanning=True)
 
 
-@app.command()
-def extract(
-    captures: Captures,
-    config: Config = None,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = 0,
-    to: Annotated[str | None, typer.Option("--to", metavar="DIR", help="Writes each object to DIR/<sha256>.")] = None,
-    workers: Workers = 1,
-) -> None:
-    """Lists (or writes) what was sent in captures, without scanning.
-
-    Exit code: 0, or 2 when an input could not be read.
-    """
+def _extract(given: Namespace) -> int:
     from manager.run import run
 
-    options = Options(tuple(captures), config, json, quiet, verbose, workers, to=to)
-    raise typer.Exit(run(options, scanning=False))
+    return run(_options(given, to=given.to), scanning=False)
 
 
-@app.command()
-def engines(config: Config = None, json: Json = False, rules: Rules = None) -> None:
-    """Tries every engine: version, database and its age, time for a clean and for the EICAR sample.
+def _options(given: Namespace, rules: tuple[str, ...] = (), to: str | None = None) -> Options:
+    return Options(
+        tuple(given.captures), given.config, given.json, given.quiet, given.verbose, given.workers, rules=rules, to=to
+    )
 
-    Exit code: 0 all usable, 2 not.
-    """
+
+def _engines(given: Namespace) -> int:
     from manager.engine_check import check_engines
 
-    raise typer.Exit(check_engines(config, tuple(rules or ()), json))
+    return check_engines(given.config, tuple(given.rules), given.json)
 
 
-@config_app.command("init")
-def config_init(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="Where to.")] = "tapscan.toml",
-    force: Annotated[bool, typer.Option("--force", help="Overwrite.")] = False,
-) -> None:
-    """Writes the default settings with a comment on each."""
+def _config_init(given: Namespace) -> int:
     from manager.settings_text import write_default
 
-    raise typer.Exit(write_default(Path(file), force))
+    return write_default(Path(given.file), given.force)
 
 
-@config_app.command("check")
-def config_check(
-    file: Annotated[str | None, typer.Argument(metavar="FILE", help="Default: --config.")] = None,
-    config: Config = None,
-) -> None:
-    """Says every mistake with its file, its key and what is allowed."""
+def _config_check(given: Namespace) -> int:
     from manager.settings_text import check_file
 
-    raise typer.Exit(check_file(file or config))
+    return check_file(given.file or given.config)
 
 
-@config_app.command("show")
-def config_show(config: Config = None, json: Json = False) -> None:
-    """Shows the effective values and where each comes from."""
+def _config_show(given: Namespace) -> int:
     from manager.settings_text import show_settings
 
-    raise typer.Exit(show_settings(config, json))
+    return show_settings(given.config, given.json)
 
 
-def _version(asked: bool) -> None:
-    if asked:
-        typer.echo(f"tapscan {VERSION}")
-        raise typer.Exit
+def parser() -> Parser:
+    """All commands, with their options."""
+    top = Parser(prog="tapscan", description=ABOUT)
+    top.add_argument("--version", action="version", version=f"tapscan {VERSION}", help="show the version and exit")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    scan = _command(commands, "scan", _scan, "Scans what was sent in captures with every engine.", SCAN)
+    _takes_captures(scan)
+    _takes_rules(scan)
+    words = "Lists (or writes) what was sent in captures, without scanning."
+    extract = _command(commands, "extract", _extract, words, "Exit code: 0, or 2 when an input could not be read.")
+    _takes_captures(extract)
+    extract.add_argument("--to", metavar="DIR", help="writes each object to DIR/<sha256>")
+    words = "Tries every engine: version, database and its age, time for a clean and for the EICAR sample."
+    engines = _command(commands, "engines", _engines, words, "Exit code: 0 all usable, 2 not.")
+    _takes_config(engines)
+    _takes_rules(engines)
+    config = _command(commands, "config", None, "Writes, checks and shows the settings.")
+    _config_commands(config.add_subparsers(title="commands", metavar="COMMAND", required=True))
+    return top
 
 
-@app.callback()
-def common(
-    _: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=_version, help="Show the version and exit.")
-    ] = False,
-) -> None:
-    """A passive network malware sensor: puts e-mails, web pages and files together from packets and scans them."""
+def _config_commands(commands: Any) -> None:
+    init = _command(commands, "init", _config_init, "Writes the default settings with a comment on each.")
+    init.add_argument("file", metavar="FILE", nargs="?", default="tapscan.toml", help="where to (default: %(default)s)")
+    init.add_argument("--force", action="store_true", help="overwrite")
+    words = "Says every mistake with its file, its key and what is allowed."
+    check = _command(commands, "check", _config_check, words)
+    check.add_argument("file", metavar="FILE", nargs="?", help="default: --config")
+    _takes_config(check, json=False)
+    words = "Shows the effective values and where each comes from."
+    _takes_config(_command(commands, "show", _config_show, words))
+
+
+def _command(commands: Any, name: str, does: Command | None, about: str, more: str = "") -> Parser:
+    made: Parser = commands.add_parser(name, help=about, description=f"{about}\n\n{more}".rstrip())
+    made.set_defaults(does=does)
+    return made
+
+
+def _takes_config(command: Parser, json: bool = True) -> None:
+    default = os.environ.get("TAPSCAN_CONFIG") or None
+    words = "settings, a tapscan.toml (default: $TAPSCAN_CONFIG)"
+    command.add_argument("--config", metavar="FILE", default=default, help=words)
+    if json:
+        command.add_argument("--json", action="store_true", help="JSON lines on standard output, nothing else there")
+
+
+def _takes_rules(command: Parser) -> None:
+    words = "more YARA rules, file or folder (repeatable)"
+    command.add_argument("--rules", metavar="PATH", action="append", default=[], help=words)
+
+
+def _takes_captures(command: Parser) -> None:
+    words = "pcap or pcapng, also .gz and .zst; - for standard input"
+    command.add_argument("captures", metavar="CAPTURE", nargs="+", help=words)
+    _takes_config(command)
+    command.add_argument("-q", "--quiet", action="store_true", help="no report; only alarms (scan) and trouble")
+    command.add_argument("-v", "--verbose", action="count", default=0, help="more words; all rows of every list")
+    words = f"processes that share the flows, up to {MOST_WORKERS} (default: 1)"
+    command.add_argument("--workers", metavar="N", type=_workers, default=1, help=words)
+
+
+def _workers(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_WORKERS:
+        raise ArgumentTypeError(f"{text!r} is no number from 1 to {MOST_WORKERS}")
+    return int(text)
 
 
 def main() -> None:
     """The entry point. Trouble is one line on standard error and exit code 2, never a traceback."""
     # OpenBLAS would start a thread a core; nothing here multiplies matrices, and workers fork
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    gc.set_threshold(
-        100_000, 20, 100
-    )  # what the walk makes is freed by reference counts; looking for rings is lost time
+    gc.set_threshold(100_000, 20, 100)  # reference counts free what the walk makes; looking for rings is lost time
     try:
-        command = typer.main.get_command(app)
-        take_plainly(command)
-        code = command(sys.argv[1:] or ["--help"], standalone_mode=False)
+        given = parser().parse_args(sys.argv[1:] or ["--help"])
+        code = given.does(given)
         sys.stdout.flush()
         sys.exit(code)
-    except typer.TyperException as error:  # bad usage
-        _complain(getattr(error, "format_message", error.__str__)() + " (tapscan --help)")
-        sys.exit(2)
     except Stop as stop:
         _complain(str(stop))
         sys.exit(2)

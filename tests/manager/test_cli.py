@@ -210,13 +210,13 @@ def test_help_and_version(tapscan):
     for words in ((), ("--help",), ("-h",), ("scan", "--help"), ("config", "-h")):
         done = tapscan(*words)
         assert done.returncode == 0
-        assert b"Usage: " in done.stdout
+        assert done.stdout.startswith(b"usage: tapscan")
         assert done.stderr == b""
     assert re.fullmatch(rb"tapscan \d+\.\d+\.\d+\n", tapscan("--version").stdout)
 
 
 def test_every_command_that_is_listed_works(tapscan):
-    listed = re.findall(r"^  (\w+) ", tapscan("--help").stdout.decode().partition("Commands:")[2], re.M)
+    listed = re.findall(r"^    (\w+) ", tapscan("--help").stdout.decode().partition("commands:")[2], re.M)
     assert listed == ["scan", "extract", "engines", "config"]
     assert all(tapscan(name, "--help").returncode == 0 for name in listed)
 
