@@ -6,6 +6,7 @@ What is not strictly right gives None here and is read with more patience in `re
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 Fields: TypeAlias = dict[bytes, bytes]  # by lower-case name
@@ -18,13 +19,14 @@ _METHOD = re.compile(rb"[A-Z][A-Z_\-]{1,31}\Z")
 REQUEST_LINE = re.compile(rb"[A-Z][A-Z_\-]{1,31} [^\s]+ HTTP/1\.[01]\r?\n")
 _COMMON = frozenset((b"GET", b"POST", b"HEAD", b"PUT", b"DELETE", b"OPTIONS"))
 _LISTS = frozenset((b"transfer-encoding", b"content-encoding"))
+_LONGEST_KEPT = 1024  # of lines that are kept parsed; browsers send some hundred bytes
 _LONGEST_LENGTH = 18  # digits: what 64 bits can hold
 
 HTTP_1_0, HTTP_1_1 = "1.0", "1.1"
 
 
 class Request:
-    """A request's head. `fields` of a repeated name hold its first value, of a list all of them."""
+    """A request's head. `fields`, which others may share, hold of a repeated name the first value, of a list all."""
 
     __slots__ = ("facts", "fields", "findings", "method", "switches", "target", "version")
 
@@ -83,13 +85,28 @@ def _add(fields: Fields, name: bytes, value: bytes, findings: list[str]) -> None
             fields[name] += b"," + value
 
 
+@lru_cache(256)
+def _repeated(lines: bytes) -> tuple[Fields, list[str]] | None:
+    """The same for lines that a client sends again and again: all but the first one of its requests."""
+    return fields_of(lines)
+
+
 def parse_response(head: bytes) -> Response | None:
     """A response's head, without the empty line; None unless it is strictly right."""
     end = head.find(b"\r\n")
-    match = _STATUS.match(head if end < 0 else head[:end])
-    if match is None or (parsed := fields_of(head)) is None:
+    line = head if end < 0 else head[:end]
+    status = _usual_status(line) if len(line) <= _LONGEST_KEPT else _status(line)
+    if status is None or (parsed := fields_of(head)) is None:
         return None
-    return Response(int(match[2]), HTTP_1_1 if match[1] == b"1" else HTTP_1_0, *parsed)
+    return Response(*status, *parsed)
+
+
+def _status(line: bytes) -> tuple[int, str] | None:
+    match = _STATUS.match(line)
+    return None if match is None else (int(match[2]), HTTP_1_1 if match[1] == b"1" else HTTP_1_0)
+
+
+_usual_status = lru_cache(256)(_status)
 
 
 def parse_request(head: bytes) -> Request | None:
@@ -99,13 +116,12 @@ def parse_request(head: bytes) -> Request | None:
     if len(parts) != 3 or not parts[1]:
         return None
     version = _VERSIONS.get(parts[2])
-    if (
-        version is None
-        or (parts[0] not in _COMMON and _METHOD.match(parts[0]) is None)
-        or (parsed := fields_of(head)) is None
-    ):
+    if version is None or (parts[0] not in _COMMON and _METHOD.match(parts[0]) is None):
         return None
-    return Request(parts[0], parts[1], version, *parsed)
+    parsed = _repeated(head[end:]) if end >= 0 and len(head) - end <= _LONGEST_KEPT else fields_of(head)
+    if parsed is None:
+        return None
+    return Request(parts[0], parts[1], version, parsed[0], [*parsed[1]])
 
 
 _VERSIONS = {b"HTTP/1.1": HTTP_1_1, b"HTTP/1.0": HTTP_1_0}
