@@ -16,6 +16,7 @@ from manager.summary import Summary
 from reassembly.builder import Memory
 from reassembly.flows import FlowTable
 from reassembly.segments import OverlapPolicies
+from sensor.captures import FragmentLimits
 
 
 def observer(settings: Settings) -> Observer:
@@ -35,6 +36,12 @@ def flow_table(
 ) -> FlowTable:
     """The flow table of one capture."""
     return FlowTable(settings.limits, memory, policies, track_vlan=settings.reassembly.track_vlan, shard=shard)
+
+
+def fragment_limits(settings: Settings) -> FragmentLimits:
+    """How IP fragments are put together; overlaps go by the default policy, whatever the network."""
+    limits, overlap = settings.limits, settings.reassembly.overlap
+    return FragmentLimits(overlap, limits.fragments, limits.fragment_timeout, limits.fragment_bytes)
 
 
 def exact_engines(settings: Settings) -> list[str]:

@@ -142,14 +142,20 @@ def _workers(text: str) -> int:
     return int(text)
 
 
+def do(words: list[str]) -> int:
+    """Does what the words of a command line ask for; returns the exit code. Raises Stop."""
+    given = parser().parse_args(words or ["--help"])
+    code: int = given.does(given)
+    return code
+
+
 def main() -> None:
     """The entry point. Trouble is one line on standard error and exit code 2, never a traceback."""
     # OpenBLAS would start a thread a core; nothing here multiplies matrices, and workers fork
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     gc.set_threshold(100_000, 20, 100)  # reference counts free what the walk makes; looking for rings is lost time
     try:
-        given = parser().parse_args(sys.argv[1:] or ["--help"])
-        code = given.does(given)
+        code = do(sys.argv[1:])
         sys.stdout.flush()
         sys.exit(code)
     except Stop as stop:

@@ -50,7 +50,7 @@ class Documents:
         """The document of one object; with the verdicts when it was scanned."""
         document = self._frame(target.flow, target.protocol, target.time)
         document["event"] = {
-            "id": target.id,
+            "id": target.id + target.sha256[:12],  # captures with the same addresses and times may hold other bytes
             "kind": "event",
             "category": CATEGORIES.get(target.protocol, NETWORK),
             "type": INFO,

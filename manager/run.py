@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from engines.verdicts import Engine
 from manager.alarms import Alarms
-from manager.assembly import build_engines, exact_engines, flow_table, observer, overlap_policies
+from manager.assembly import build_engines, exact_engines, flow_table, fragment_limits, observer, overlap_policies
 from manager.ecs import line
 from manager.effective import effective
 from manager.events import Documents
@@ -135,7 +135,7 @@ class Job:
         for path in self.options.captures:
             memory = Memory(self.settings.limits, self.settings.sensor.temporary)
             try:
-                capture = open_capture(path)
+                capture = open_capture(path, fragments=fragment_limits(self.settings))
             except CaptureError as error:
                 summary.unusable_inputs.append(str(error))
                 continue

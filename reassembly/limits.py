@@ -31,6 +31,7 @@ class Limits:
     timeout_udp: float = 60.0
     fragments: int = 8192  # datagrams being put together at once
     fragment_timeout: float = 30.0  # Linux: ipfrag_time
+    fragment_bytes: int = 32 << 20  # of all fragments that wait for others; Suricata's defrag.memcap
     probe_bytes: int = 4096  # looked at in each direction before a flow is called unknown
     unclaimed_bytes: int = 1 << 20  # kept of a flow that an FTP command may still claim
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from capture import make, maker
 
-from manager.cli import app
+from manager.cli import do
 
 CASES = Path(__file__).parent / "cases"
 NAMES = sorted(path.parent.name for path in CASES.glob("*/make.py"))
@@ -29,7 +29,7 @@ def done(case, capfd):
     capture = Path("input.pcap")
     make(CASES / case, capture)
     command = getattr(maker(CASES / case), "COMMAND", "extract")
-    code = app([command, "--json", "--config", str(CASES / "tapscan.toml"), str(capture)], standalone_mode=False)
+    code = do([command, "--json", "--config", str(CASES / "tapscan.toml"), str(capture)])
     out, err = capfd.readouterr()
     documents = kept(map(json.loads, out.splitlines()), in_any_order=command == "scan")
     return {"exit": code, "trouble": err.splitlines(), "documents": documents}

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from capture import write
+from capture import make, write
 from nouns import documents, web
 
 ROOT = Path(__file__).parents[2]
@@ -88,6 +88,15 @@ def test_extract_to_a_folder(folder, tapscan):
         one["file"]["hash"]["sha256"] for one in documents(tapscan("extract", "--json", "bad.pcap"), "tapscan.object")
     }
     assert {path.name for path in (folder / "out/here").iterdir()} == hashes
+
+
+def test_limits_of_fragments_reach_the_capture(folder, tapscan):
+    make(ROOT / "tests/cases/fragments", folder / "fragments.pcap")
+    (folder / "narrow.toml").write_text("[limits]\nfragment_bytes = 1\n")
+    whole = documents(tapscan("extract", "--json", "fragments.pcap"), "tapscan.object")
+    parts = documents(tapscan("extract", "--json", "--config", "narrow.toml", "fragments.pcap"), "tapscan.object")
+    assert all(one["tapscan"]["object"]["complete"] for one in whole)
+    assert not any(one["tapscan"]["object"]["complete"] for one in parts)
 
 
 def test_the_same_capture_gives_the_same_identities(folder, tapscan):

@@ -312,6 +312,13 @@ def test_an_alarm_field_by_field(documents):
     assert "b@example.net and c@example.net" in document["message"]
 
 
+def test_other_bytes_make_another_document(documents):
+    """Two captures may have the same addresses at the same time."""
+    one, two = documents.object(an_object(sha256="ab" * 32)), documents.object(an_object(sha256="cd" * 32))
+    assert one["event"]["id"] != two["event"]["id"]
+    assert one["event"]["id"] == documents.object(an_object(sha256="ab" * 32))["event"]["id"]
+
+
 def test_revisions_of_an_alarm_are_documents_of_their_own(documents):
     first = raise_alarm(FLOW, [scanned(None, said("a", "malicious"))])
     one, two = documents.alarm(first), documents.alarm(replace(first, revision=2))
