@@ -1,8 +1,9 @@
 """The protocols, in the order in which they are asked whether a flow is theirs: one file and one line each.
 
 A module here has `NAME`, `PORTS`, `probe(orig, resp)` and a class `Parser` with `feed(Data | Gap)` and `close(Close)`.
-Where it can read the turns of a short, usual conversation at once it has `whole(origin, turns)` as well, which gives
-the objects or None. Content decides; where several say `MORE` until the end, the one with the flow's port in `PORTS` is tried.
+Where it can read the turns of a usual conversation at once it has `whole(origin, turns)` as well, which gives the
+objects or None. Content decides; where several say `MORE` until the end, the one with the flow's port in `PORTS` is
+tried.
 """
 
 from __future__ import annotations
