@@ -18,10 +18,10 @@ def turns(buffer: bytes | memoryview, chains: Chains, number: int, orig_side: in
     """What was said in a group of rows, a `Data` for each run."""
     said = []
     for run in range(chains.runs[number], chains.runs[number + 1]):
-        payload = chains.payload(buffer, run)
-        if payload:
-            began, ended = chains.time[chains.run_begin[run]], chains.time[chains.run_end[run] - 1]
-            said.append(Data(chains.run_side[run] ^ orig_side, payload, began, ended))
+        begin, end = chains.run_begin[run], chains.run_end[run]
+        if end - begin > 1 or chains.begin[begin] < chains.end[begin]:  # else it is a lone FIN
+            payload = chains.payload(buffer, run)
+            said.append(Data(chains.run_side[run] ^ orig_side, payload, chains.time[begin], chains.time[end - 1]))
     return said
 
 
