@@ -203,7 +203,8 @@ def _engines(summary: Summary) -> Table | None:
     if summary.ratio.count:
         table.caption = (
             f"total / slowest engine: median {summary.ratio.at(0.5):.2f}, 99 % {summary.ratio.at(0.99):.2f}; "
-            f"overhead {milliseconds(summary.overhead.at(0.5))} and {milliseconds(summary.overhead.at(0.99))}"
+            f"overhead {milliseconds(summary.overhead.at(0.5))} and {milliseconds(summary.overhead.at(0.99))},\n"
+            "most of it since objects of a capture are read together and wait for one another"
         )
     return table
 
