@@ -62,7 +62,7 @@ def load(paths: Iterable[str], problems: list[str], cache: Path | None = None) -
         _keep(made, place)
     broken, every, general = made
     problems += broken
-    return RuleSet(key[:12], _age(sources), _loaded(every), _loaded(general))
+    return RuleSet(_version(sources), _age(sources), _loaded(every), _loaded(general))
 
 
 def _read(paths: Iterable[str], problems: list[str]) -> dict[str, bytes]:
@@ -96,6 +96,14 @@ def _files(paths: Iterable[str], problems: list[str]) -> Iterator[Path]:
 def _is_readable(path: Path) -> bool:
     """No folder and no pipe. A link to nothing is left in, for its reader to complain of."""
     return path.is_file() or not path.exists()
+
+
+def _version(sources: Mapping[str, bytes]) -> str:
+    """Tells sets of rules apart by what they say, wherever the files are: two hosts with the same rules agree."""
+    digest = hashlib.sha256()
+    for text in sorted(b"\0".join((text, *_included(Path(path), text, set()))) for path, text in sources.items()):
+        digest.update(hashlib.sha256(text).digest())
+    return digest.hexdigest()[:12]
 
 
 def _key(sources: Mapping[str, bytes]) -> str:

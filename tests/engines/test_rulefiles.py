@@ -192,3 +192,14 @@ def test_a_user_without_a_home(monkeypatch):
     monkeypatch.setattr(Path, "home", homeless)
     rules = load([str(Path(rulefiles.__file__).parent / "rules")], [])
     assert rules.every.match(data=EICAR)
+
+
+def test_the_same_rules_elsewhere_have_the_same_version(tmp_path):
+    versions = []
+    for folder, names in (("one", ("a.yar", "b.yar")), ("two", ("z.yar", "y.yar"))):
+        (tmp_path / folder).mkdir()
+        for name, text in zip(names, (GOOD, "rule Other { condition: false }\n"), strict=True):
+            (tmp_path / folder / name).write_text(text)
+        versions.append(load([str(tmp_path / folder)], [], tmp_path / "cache").version)
+    assert versions[0] == versions[1]
+    assert len(versions[0]) == 12
