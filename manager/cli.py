@@ -153,10 +153,11 @@ def main() -> None:
     """The entry point. Trouble is one line on standard error and exit code 2, never a traceback."""
     # OpenBLAS would start a thread a core; nothing here multiplies matrices, and workers fork
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    gc.set_threshold(100_000, 20, 100)  # reference counts free what the walk makes; looking for rings is lost time
+    gc.disable()  # what is imported stays; `manager.run` goes on
     try:
         code = do(sys.argv[1:])
         sys.stdout.flush()
+        gc.freeze()  # the process ends: nothing is left to look for
         sys.exit(code)
     except Stop as stop:
         _complain(str(stop))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
@@ -45,6 +46,7 @@ def run(options: Options, scanning: bool) -> int:
     with Interrupt() as interrupt:
         try:
             engines = build_engines(settings, made, watch) if scanning else []
+            _collect_seldom()
             summary = Job(options, settings, scanning, interrupt, engines).everywhere(write, watch)
         finally:
             watch.stop()
@@ -57,6 +59,13 @@ def run(options: Options, scanning: bool) -> int:
         _report(options, summary, scanning)
     _trouble(options, summary)
     return summary.exit_code() if scanning or summary.exit_code() != 1 else 0
+
+
+def _collect_seldom() -> None:
+    """Reference counts free what the walk makes; looking for rings of objects is mostly lost time."""
+    gc.freeze()  # what is here now stays, also for workers that are forked
+    gc.set_threshold(100_000, 20, 100)
+    gc.enable()
 
 
 @dataclass(frozen=True, slots=True)
