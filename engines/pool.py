@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Event, Thread
 from time import monotonic, monotonic_ns
 
 from engines.lane import Job, Lane
 from engines.verdicts import Engine, Verdict
+from reassembly.noun import noun
 from reassembly.objects import Object
 
 MAX_BYTES = 256 << 20  # of objects with the engines; over it, `submit` waits
@@ -23,7 +23,7 @@ MAX_OBJECTS = 20_000  # the same by number: tiny objects cost more than their by
 TICK = 0.05  # seconds between two looks at the deadlines
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Latency:
     """Where the time of one object went, in nanoseconds.
 
@@ -40,7 +40,7 @@ class Latency:
     slowest_engine: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Scanned:
     """An object with one verdict of each engine, in the order of the engines."""
 

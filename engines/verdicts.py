@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
+from reassembly.noun import noun
 from reassembly.objects import Object
 
 Status: TypeAlias = Literal["clean", "malicious", "suspicious", "error", "timeout", "skipped"]
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Verdict:
     """`error`, `timeout` and `skipped` mean that the engine does not know; none of them is ever read as clean."""
 

@@ -9,8 +9,9 @@ import base64
 import hashlib
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from reassembly.noun import noun
 
 ORIG, RESP = 0, 1  # who opened the flow, and who answered (Zeek's words): never a guessed client or server
 
@@ -19,7 +20,7 @@ Fact: TypeAlias = str | int | float | bool | list[str]
 Facts: TypeAlias = Mapping[str, Fact]  # dotted ECS field names
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Flow:
     """The identity of one TCP connection or UDP exchange; `id` is the same whenever the same capture is read."""
 
@@ -51,7 +52,7 @@ class Flow:
         return socket.inet_ntop(socket.AF_INET if len(packed) == 4 else socket.AF_INET6, packed)
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Data:
     """In-order bytes of one direction; `began` and `time` are those of its first and last segment (ns since 1970)."""
 
@@ -61,7 +62,7 @@ class Data:
     time: int
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Gap:
     """Bytes that were sent and never seen. `length` is at least 1."""
 
@@ -70,7 +71,7 @@ class Gap:
     time: int
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Close:
     """The end of one direction. Each direction gets exactly one, the last thing a parser hears of it."""
 
@@ -79,7 +80,7 @@ class Close:
     time: int
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Expect:
     """A flow that this one announced (FTP data): TCP to `ip`:`port`, spoken by `protocol`, described by `facts`.
 
@@ -92,7 +93,7 @@ class Expect:
     facts: dict[str, Fact]
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Switch:
     """What follows in this flow is another protocol (CONNECT, Upgrade): choose by content again.
 
@@ -102,14 +103,14 @@ class Switch:
     rest: tuple[Data, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Note:
     """Facts about the flow as a whole, for its summary (TLS: the server name)."""
 
     facts: Facts
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class FlowEnd:
     """What there is to say of a flow when it is over: for the coverage ledger, and to close its alarm.
 

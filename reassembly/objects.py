@@ -5,16 +5,16 @@ from __future__ import annotations
 import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from tempfile import NamedTemporaryFile
 from typing import IO, Literal, TypeAlias
 
 from reassembly.events import Facts, Flow
+from reassembly.noun import unique
 
 ObjectKind: TypeAlias = Literal["web_page", "file", "email", "email_part", "member"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@unique
 class Content:
     """The bytes of an object: in memory, or in a temporary file that is gone when the last reference is."""
 
@@ -47,7 +47,7 @@ class Content:
             yield file.name
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@unique
 class Object:
     """One thing a user sent or received, complete or not.
 

@@ -7,10 +7,9 @@ ordinary segments do not come here: `reassembly.flows` passes them on as a whole
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from reassembly.events import ORIG, RESP, Close, CloseHow, Data, Gap
 from reassembly.limits import Limits
+from reassembly.noun import noun
 from reassembly.segments import OverlapPolicy
 from reassembly.stream import Stream, Take
 from sensor.packets import ACK, FIN, RST, SYN, URG
@@ -25,7 +24,7 @@ def _deaf(event: Data | Gap | Close) -> None:
     """Takes what nobody listens to any more."""
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Segment:
     """One TCP segment. `wire_length` is more than the payload's length when the capture cut it off."""
 

@@ -6,10 +6,9 @@ The short way through the walk, for the many small connections of the web. What 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from reassembly.events import Data, Flow, FlowEnd
 from reassembly.grouping import Chains
+from reassembly.noun import noun
 from reassembly.tcp import Segment
 from sensor.packets import ACK, RST, SYN
 
@@ -36,7 +35,7 @@ def summary(
     return FlowEnd(flow, service, "fin", chains.lasts[number], packets, (octets[0], octets[1]), (0, 0), objects, (), {})
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Past:
     """What tells late segments of a flow that is over from those of its successor."""
 
