@@ -80,7 +80,7 @@ class Clamd:
         """Nothing to let go of."""
 
     def _ask(self, target: Object, deadline: float) -> str:
-        memory = target.content.memory
+        memory = target.content.kept
         if self._passes and memory and len(memory) <= PASSED:
             answer = self._pass(memory, deadline)
             if answer.endswith((": OK", " FOUND")):
@@ -88,7 +88,7 @@ class Clamd:
             self._passes = False  # not allowed to read it (AppArmor, another kernel): from now on all is streamed
         return self._send(target, deadline)
 
-    def _pass(self, memory: bytes, deadline: float) -> str:
+    def _pass(self, memory: bytes | memoryview, deadline: float) -> str:
         descriptor = os.memfd_create("tapscan")
         try:
             os.write(descriptor, memory)

@@ -80,9 +80,8 @@ class Yara:
         """Nothing to let go of."""
 
     def _match(self, target: Object) -> list[Any]:
-        memory = target.content.memory
-        head = memory[:HEAD] if memory is not None else bytes(target.content.view()[:HEAD])
-        rules = self._rules.rules_for(head)
+        kept = target.content.kept
+        rules = self._rules.rules_for(bytes(target.content.view()[:HEAD]))
         if rules is None:
             return []
         how = {
@@ -91,8 +90,8 @@ class Yara:
             "fast": True,  # one match of a string is enough where the condition asks for no more
             "warnings_callback": _go_on,
         }
-        if memory is not None:
-            return rules.match(data=memory, **how)  # type: ignore[no-any-return]
+        if kept is not None:
+            return rules.match(data=kept, **how)  # type: ignore[no-any-return]
         with target.content.named() as path:
             return rules.match(path, **how)  # type: ignore[no-any-return]
 

@@ -68,7 +68,7 @@ class Origin:
         direction: int,
         kind: ObjectKind,
         protocol: str,
-        payload: bytes,
+        payload: bytes | memoryview,
         times: tuple[int, int],
         *,
         name: str | None = None,
@@ -86,7 +86,7 @@ class Origin:
                 direction, kind, protocol, times[0], name=name, declared_type=declared_type, facts=facts
             )
             builder.codings = codings
-            builder.write(payload)
+            builder.write(bytes(payload))
             return builder.finish(times[1])
         self.memory.finished += len(payload)
         return Object(
@@ -97,7 +97,7 @@ class Origin:
             protocol,
             Content(len(payload), payload),
             hashlib.sha256(payload).hexdigest(),
-            mime_type(payload[:4096]),
+            mime_type(bytes(payload[:4096])),
             *times,
             name,
             declared_type,

@@ -19,7 +19,7 @@ IDENTITY = frozenset(("", "identity", "none", "chunked", "binary", "7bit", "8bit
 _SLICE = UNDECIDED  # of input at once
 
 
-def decoded(names: Sequence[str], data: bytes) -> bytes | None:
+def decoded(names: Sequence[str], data: bytes | memoryview) -> bytes | None:
     """A whole body under gzip alone, where all is by the book and no limit near; None: ask a `Decoder`."""
     if names != _GZIP or data[:4] not in _BY_THE_BOOK or int.from_bytes(data[-4:], "little") > RATIO_FLOOR:
         return None  # the last four bytes are the length of the plain ones

@@ -19,13 +19,18 @@ class Content:
     """The bytes of an object: in memory, or in a temporary file that is gone when the last reference is."""
 
     size: int
-    memory: bytes | None = None
+    kept: bytes | memoryview | None = None
     file: IO[bytes] | None = None  # a NamedTemporaryFile, flushed
+
+    @property
+    def memory(self) -> bytes | None:
+        """All bytes, where they are in memory. A part of something larger is copied."""
+        return self.kept if self.kept is None or isinstance(self.kept, bytes) else bytes(self.kept)
 
     def view(self) -> memoryview:
         """All bytes, read-only; of a file, mapped, not read."""
-        if self.memory is not None:
-            return memoryview(self.memory)
+        if self.kept is not None:
+            return memoryview(self.kept)
         assert self.file is not None
         return memoryview(mmap.mmap(self.file.fileno(), self.size, access=mmap.ACCESS_READ))
 
@@ -42,7 +47,7 @@ class Content:
             yield self.file.name
             return
         with NamedTemporaryFile(dir=directory, prefix="tapscan-") as file:
-            file.write(self.memory or b"")
+            file.write(self.kept or b"")
             file.flush()
             yield file.name
 

@@ -61,13 +61,21 @@ def objects_of(found: list[Reading], origin: Origin, direction: int, event: Data
     return list(objects.values())
 
 
-def whole_body(origin: Origin, head: Head, direction: int, data: bytes, event: Data) -> list[Object]:
+def behind(data: bytes, start: int) -> bytes | memoryview:
+    """What follows a head. A large body that is nearly all of the data isn't copied, but keeps the head in memory."""
+    return memoryview(data)[start:] if len(data) - start > max(start, _COPIED) else data[start:]
+
+
+_COPIED = 4096  # bytes that are copied sooner than looked at in place
+
+
+def whole_body(origin: Origin, head: Head, direction: int, data: bytes | memoryview, event: Data) -> list[Object]:
     """The objects of a body that came all at once, without its framing."""
     names = codings(head.fields)
     plain = decoded(names, data) if names else data
     if not plain or head.findings or several(head.fields):
         body = Body(origin, head, direction)
-        body.write(data, event.began)
+        body.write(bytes(data), event.began)
         return body.finish(event.time, None)
     kind, name, declared, facts = _told(head)
     times = event.began, event.time

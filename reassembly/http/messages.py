@@ -9,7 +9,7 @@ import re
 
 from reassembly.events import Data, Switch
 from reassembly.http.bodies import by_length, chunked, until_close
-from reassembly.http.body import Body, whole_body
+from reassembly.http.body import Body, behind, whole_body
 from reassembly.http.broken import more_fields, patient, request_way
 from reassembly.http.chunked import Chunks, unchunked
 from reassembly.http.doubt import doubt
@@ -181,7 +181,8 @@ def _begin_length(side: Side, head: Head, length: int, event: Data) -> None:
         return
     side.pos = end
     side.spent = True
-    side.exchange.out += whole_body(side.origin, head, side.direction, data[pos:end], event)
+    body = behind(data, pos) if end == len(data) else data[pos:end]
+    side.exchange.out += whole_body(side.origin, head, side.direction, body, event)
     if side.response and end < len(data) and not may_begin(data, end, True) and data[end] not in b"\r\n":
         side.pos = pos  # for clients that read on
         doubt(side, head)

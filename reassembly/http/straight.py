@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from reassembly.builder import Origin
 from reassembly.events import ORIG, RESP, Data
-from reassembly.http.body import whole_body
+from reassembly.http.body import behind, whole_body
 from reassembly.http.chunked import unchunked
 from reassembly.http.head import Framing, Head, Request, Response, framing, parse_request, parse_response
 from reassembly.objects import Object
@@ -19,7 +19,7 @@ def exchanges(origin: Origin, turns: list[Data]) -> list[Object] | None:
     if len(turns) % 2 or not turns:
         return None
     most = origin.limits.header_lines
-    found: list[tuple[Head, bytes, Data]] = []
+    found: list[tuple[Head, bytes | memoryview, Data]] = []
     for asking, answering in zip(turns[::2], turns[1::2], strict=True):
         asked = _request(asking.payload) if asking.direction == ORIG else None
         answer = _response(answering.payload, asked[0]) if asked and answering.direction == RESP else None
@@ -29,7 +29,7 @@ def exchanges(origin: Origin, turns: list[Data]) -> list[Object] | None:
     return [one for head, body, turn in found if body for one in whole_body(origin, head, turn.direction, body, turn)]
 
 
-def _request(data: bytes) -> tuple[Request, bytes] | None:
+def _request(data: bytes) -> tuple[Request, bytes | memoryview] | None:
     end = data.find(b"\r\n\r\n")
     request = parse_request(data[:end]) if end >= 0 else None
     if request is None or request.switches or request.findings:
@@ -38,7 +38,7 @@ def _request(data: bytes) -> tuple[Request, bytes] | None:
     return None if body is None else (request, body)
 
 
-def _response(data: bytes, request: Request) -> tuple[Response, bytes] | None:
+def _response(data: bytes, request: Request) -> tuple[Response, bytes | memoryview] | None:
     end = data.find(b"\r\n\r\n")
     response = parse_response(data[:end]) if end >= 0 else None
     if response is None or response.status < 200 or response.findings:
@@ -50,10 +50,10 @@ def _response(data: bytes, request: Request) -> tuple[Response, bytes] | None:
     return None if body is None else (response, body)
 
 
-def _body(data: bytes, start: int, kind: Framing, length: int) -> bytes | None:
+def _body(data: bytes, start: int, kind: Framing, length: int) -> bytes | memoryview | None:
     """The body at `start`, if it ends with the data."""
     if kind == "length":
-        return data[start:] if len(data) - start == length else None
+        return behind(data, start) if len(data) - start == length else None
     if kind == "chunked":
         whole = unchunked(data, start)
         return whole[0] if whole is not None and whole[1] == len(data) else None

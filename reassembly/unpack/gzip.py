@@ -34,7 +34,7 @@ class _Reading:
 
 def members(container: Container) -> Iterator[Object]:
     """The one file inside, if as much as a header is there."""
-    plain = decoded(("gzip",), container.target.content.memory or b"")
+    plain = decoded(("gzip",), container.target.content.kept or b"")
     if plain is not None and container.has_room(len(plain)):
         yield container.whole(_name(container), plain)
         return

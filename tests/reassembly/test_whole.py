@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -292,3 +293,23 @@ def _segments(packets):
 
     batch = batch_of(packets)
     return segments_of(batch, batch.time.argsort())
+
+
+@pytest.mark.parametrize("size", [100, 5000, 100_000])
+def test_a_large_body_is_not_copied(size):
+    body = b"%PDF-1.7 " + b"x" * size
+    (made,) = [one for one in products_of(talked([get(), answer(body)]).packets) if isinstance(one, Object)]
+    assert isinstance(made.content.kept, memoryview) == (size > 4096)
+    assert made.content.memory == body == bytes(made.content.view())
+    assert b"".join(made.content.chunks(999)) == body
+    with made.content.named() as path:
+        assert Path(path).read_bytes() == body
+
+
+def test_a_body_that_is_a_small_part_is_copied():
+    """Else it would keep all the rest in memory."""
+    head = get(more=b"X-Padding: " + b"x" * 6000 + b"\r\n")
+    padded = b"HTTP/1.1 200 OK\r\nX: " + b"y" * 6000 + b"\r\nContent-Length: 5000\r\n\r\n" + b"z" * 5000
+    (made,) = [one for one in products_of(talked([head, padded]).packets) if isinstance(one, Object)]
+    assert made.content.kept == b"z" * 5000
+    assert isinstance(made.content.kept, bytes)
