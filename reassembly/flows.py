@@ -33,7 +33,7 @@ SECOND = 1_000_000_000
 SWEEP = 1 * SECOND  # of packet time between two looks at all flows
 EVICTED_SHARE = 16  # over the limit, one flow in so many goes at once: sorting them all is seldom needed then
 
-TOGETHER, TOGETHER_BYTES = 256, 16 << 20  # products handed on at once: each stage of the walk runs faster unbroken
+TOGETHER, TOGETHER_BYTES = 256, 1 << 20  # products handed on at once: each stage of the walk runs faster unbroken
 
 Product: TypeAlias = Object | FlowEnd
 
