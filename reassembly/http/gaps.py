@@ -7,10 +7,13 @@ from reassembly.http.bodies import by_length, find_chunk, over
 from reassembly.http.body import Body
 from reassembly.http.doubt import settle
 from reassembly.http.side import Side
+from reassembly.http.unasked import first_bytes, settle_first
 
 
 def gap(side: Side, event: Gap) -> None:
     """Bytes are missing."""
+    if side.step is first_bytes:
+        settle_first(side, event.time)
     body = side.body
     if body is None and side.buffer is not None and event.length < side.origin.limits.header_bytes:
         side.buffer.append(0)  # makes the head odd, so that it is read with patience

@@ -27,6 +27,7 @@ from reassembly.http.head import (
 )
 from reassembly.http.side import Side
 from reassembly.http.start import may_begin
+from reassembly.http.unasked import answers_head, first_bytes
 
 _BLANK = re.compile(rb"\n[ \t\v\f\r\0]*\n")  # the end of a head, for some client
 _JUNK = b"\0 "  # passed over before a request
@@ -174,10 +175,12 @@ def _begin_body(side: Side, head: Head, kind: Framing, length: int, event: Data)
 def _begin_length(side: Side, head: Head, length: int, event: Data) -> None:
     data, pos = side.data, side.pos
     end = pos + length
+    if answers_head(head, data, pos):
+        return
     if end > len(data):
         side.body = Body(side.origin, head, side.direction)
         side.left = length
-        side.step = by_length
+        side.step = first_bytes if isinstance(head, Response) and head.request is None else by_length
         return
     side.pos = end
     side.spent = True

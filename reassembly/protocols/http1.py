@@ -19,6 +19,7 @@ from reassembly.http.messages import switch
 from reassembly.http.side import Kept, Side
 from reassembly.http.start import request_start, response_start
 from reassembly.http.straight import exchanges
+from reassembly.http.unasked import first_bytes, settle_first
 from reassembly.objects import Object
 from reassembly.protocols import Answer, Emitted
 
@@ -96,6 +97,8 @@ class Parser:
 
     def _end(self, side: Side, event: Close, last: Data) -> None:
         cut = None if event.how == "fin" else event.how
+        if side.step is first_bytes:
+            settle_first(side, event.time)
         if side.chunks is not None and side.chunks.stuck and side.kept is not None and side.body is not None:
             odd_chunk(side, last)
         if side.buffer and side.response:
