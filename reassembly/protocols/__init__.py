@@ -61,8 +61,8 @@ class Speaker(Protocol):
         ...
 
 
-from reassembly.protocols import ftp, http1, imap, pop3, quic, smtp, ssh, tls  # noqa: E402 - they need the names above
+from reassembly.protocols import ftp, http1, imap, pop3, quic, smtp, socks, ssh, tls  # noqa: E402 - they need the names above
 from reassembly.protocols.services import HTTP2, SERVICES  # noqa: E402 - so does this
 
 # HTTP/2 before HTTP/1, which would take its preface for a request.
-PROTOCOLS: tuple[Speaker, ...] = (HTTP2, http1, tls, smtp, ftp, pop3, imap, ssh, quic, *SERVICES)
+PROTOCOLS: tuple[Speaker, ...] = (HTTP2, http1, tls, smtp, ftp, pop3, imap, socks, ssh, quic, *SERVICES)

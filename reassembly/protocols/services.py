@@ -152,8 +152,6 @@ SERVICES: tuple[Service, ...] = (
     Service("rtsp", _on(554, 8554), orig=_is(rb"(?:OPTIONS|DESCRIBE|SETUP|PLAY|ANNOUNCE) \S+ RTSP/1\.0\r\n")),
     Service("sip", _on(5060), orig=_is(rb"[A-Z]{3,10} sips?:\S+ SIP/2\.0\r\n")),
     Service("bittorrent", _on(6881), orig=_is(rb"\x13BitTorrent protocol")),
-    Service("socks", _on(1080), orig=_is(rb"\x05[\x01-\x08][\0-\x09\x80-\xff]{1,8}$"), resp=_is(rb"\x05[\0-\x03\xff]")),
-    Service("socks", _on(1080), orig=_is(rb"\x04[\x01\x02].{6}[ -~]*\0"), resp=_is(rb"\0[\x5a-\x5d]")),
     Service("mqtt", _on(1883), orig=_is(rb"\x10.{1,4}\0(?:\x04MQTT|\x06MQIsdp)[\x03-\x05]")),
     Service("amqp", _on(5672), orig=_is(rb"AMQP[\0-\x03][\0\x01]")),
     Service("ldap", _on(389, 3268), orig=_ldap),

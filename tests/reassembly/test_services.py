@@ -27,8 +27,6 @@ FIRST_WORDS = [
     ("rtsp", b"OPTIONS rtsp://example.org/a RTSP/1.0\r\n", b""),
     ("sip", b"REGISTER sip:example.org SIP/2.0\r\n", b""),
     ("bittorrent", b"\x13BitTorrent protocol" + bytes(8), b""),
-    ("socks", b"\x05\x02\0\x02", b"\x05\0"),
-    ("socks", b"\x04\x01\0\x50\x0a\0\0\x01me\0", b"\0\x5a"),
     ("mqtt", b"\x10\x10\0\x04MQTT\x04\x02\0\x3c\0\x04abcd", b""),
     ("amqp", b"AMQP\0\0\x09\x01", b""),
     ("ldap", b"\x30\x0c\x02\x01\x01\x60\x07\x02\x01\x03\x04\0\x80\0", b""),
