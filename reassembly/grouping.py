@@ -83,8 +83,8 @@ class Chains:
         begin, end = self.run_begin[run], self.run_end[run]
         if end - begin == 1:
             return bytes(buffer[self.begin[begin] : self.end[begin]])
-        pieces = zip(self.begin[begin:end], self.end[begin:end], strict=True)
-        return b"".join([buffer[low:high] for low, high in pieces])
+        view, pieces = memoryview(buffer), zip(self.begin[begin:end], self.end[begin:end], strict=True)
+        return b"".join([view[low:high] for low, high in pieces])
 
 
 def ends(batch: PacketBatch, rows: Ints, salt: Salt) -> tuple[Words, Words]:

@@ -1,6 +1,7 @@
 """SOCKS 4, 4a and 5 (RFC 1928, RFC 1929): what goes through the proxy is read as if it had gone straight.
 
-The handshake names the target; once the proxy agrees to CONNECT, the flow is looked at anew.
+The handshake names the target; once the proxy agrees to CONNECT, the flow is looked at anew. Programs that turn a host
+behind a firewall into a proxy call home first, introduce themselves in a few bytes, and are then asked by who answered.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ OBJECTS = False  # of its own: whoever reads the rest has them
 _LONGEST = 1024  # of a handshake in one direction: names and passwords have up to 255 bytes
 _METHODS = frozenset((*range(0x0A), *range(0x80, 0x100)))  # RFC 1928, section 3: assigned, private, none
 _REPLIES = frozenset((*range(0x0A), 0xFF))
+_INTRODUCTION = 64  # bytes of whoever calls home, at most
+_GRANTED = b"\5\0\5\0\0"  # both answers of a proxy that asks for no password
 _LENGTHS = {1: 4, 4: 16}  # of addresses, by type
 
 
@@ -132,6 +135,20 @@ def _target(host: str, port: bytes) -> str:
 
 def probe(orig: bytes, resp: bytes) -> Answer:
     """The client's first message, of its exact length, and the proxy's answer to it."""
+    answer = _called(orig, resp)
+    if answer is not Answer.YES and resp[:1] == b"\5" and _first(resp) is not False:
+        return _called_home(orig, resp) if answer is Answer.NO else answer
+    return answer
+
+
+def _called_home(orig: bytes, resp: bytes) -> Answer:
+    """The responder is the client: it is answered by who connected, after some bytes at most."""
+    if _first(resp) and _GRANTED in orig[: _INTRODUCTION + len(_GRANTED)]:
+        return Answer.YES
+    return Answer.MORE if len(orig) <= _INTRODUCTION else Answer.NO
+
+
+def _called(orig: bytes, resp: bytes) -> Answer:
     if not orig:
         return Answer.NO if resp else Answer.MORE
     first = _first(orig)
@@ -159,7 +176,7 @@ def _first(orig: bytes) -> bool | None:
 
 
 class Parser:
-    """One connection. The originator is the client."""
+    """One connection. The originator is the client, unless its first byte is none of a client."""
 
     __slots__ = ("_data", "_over")
 
@@ -175,30 +192,44 @@ class Parser:
             self._over = True
             return []
         self._data[event.direction] += event.payload
+        orig, resp = self._data
+        if orig and not resp and _first(orig) is False and len(orig) <= _INTRODUCTION:
+            return []
+        client = self._client()
         try:
-            agreed = _read(*self._data)
+            agreed = _read(self._data[client], self._data[1 - client][self._introduced() if client else 0 :])
         except _Short:
             self._over = len(self._data[event.direction]) > _LONGEST
             return []
         except _Wrong:
             self._over = True
             return []
-        return self._pass_on(agreed, event)
+        return self._pass_on(agreed, client, event)
 
     def close(self, event: Close) -> list[Emitted]:
         """Nothing."""
         return []
 
-    def _pass_on(self, agreed: _Agreed, event: Data) -> list[Emitted]:
+    def _client(self) -> int:
+        """The direction that asks."""
+        orig, resp = self._data
+        return 1 - ORIG if resp and _called(orig, resp) is Answer.NO and _first(resp) is not False else ORIG
+
+    def _introduced(self) -> int:
+        """Offset behind the introduction of who called home; while it is not known, behind all that it said."""
+        at = self._data[ORIG].find(_GRANTED, 0, _INTRODUCTION + len(_GRANTED))
+        return at if at >= 0 else len(self._data[ORIG])
+
+    def _pass_on(self, agreed: _Agreed, client: int, event: Data) -> list[Emitted]:
         self._over = True
         note = Note({"tapscan.socks.target": agreed.target})
         if not agreed.connected:
             return [note]
-        client, server = self._data[ORIG][agreed.client :], self._data[1 - ORIG][agreed.server :]
+        ends = {client: agreed.client, 1 - client: agreed.server + (self._introduced() if client else 0)}
         rest = [
-            Data(direction, payload, event.began, event.time)
-            for direction, payload in ((ORIG, client), (1 - ORIG, server))
-            if payload
+            Data(direction, self._data[direction][end:], event.began, event.time)
+            for direction, end in ends.items()
+            if end < len(self._data[direction])
         ]
         self._data = [b"", b""]
         return [note, Switch(tuple(rest))]

@@ -58,6 +58,20 @@ def test_what_came_with_the_handshake_is_handed_on(session, target):
 
 
 @CUTS
+@pytest.mark.parametrize("introduction", [b"", b"NZ\x8d\x08\x87\x4e", b"bot 1.0 \5\0 ready\n"])
+def test_a_proxy_that_calls_home(cut, introduction):
+    session = [(1 - direction, payload) for direction, payload in FIVE]
+    if introduction:
+        session = [(ORIG, introduction), *session]
+    emitted = run(parser(), cut([*session, (ORIG, b"")]))
+    assert noted(emitted) == ["example.org:80"]
+    hasty = [*session[:-1], (RESP, b"GET"), (ORIG, session[-1][1] + b"HTTP")]
+    assert rest(run(parser(), whole(hasty))) == [[(RESP, b"GET"), (ORIG, b"HTTP")]]
+    heads = [b"".join(payload for direction, payload in session if direction == side) for side in (ORIG, RESP)]
+    assert probe(*heads) is Answer.YES
+
+
+@CUTS
 @pytest.mark.parametrize(
     "session",
     [
@@ -109,6 +123,10 @@ def test_a_handshake_is_bounded():
         (b"\4\3", b"", Answer.NO),
         (b"GET /", b"", Answer.NO),
         (b"", b"\5\0", Answer.NO),
+        (b"", b"\5\1\0", Answer.MORE),
+        (b"hello", b"\5\1\0", Answer.MORE),
+        (b"x" * 70, b"\5\1\0", Answer.NO),
+        (b"hello\5\0\5\0\0\1", b"\5\1\0\5\1\0\1", Answer.YES),
         (b"", b"", Answer.MORE),
     ],
 )
