@@ -7,6 +7,7 @@ Each stage takes the common shape of all rows with array operations; what it doe
 from __future__ import annotations
 
 from collections import Counter
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from sensor.packets import PacketBatch
 from sensor.records import Records
 from sensor.slowpath import HEAD, IP_SAP, SLOW, SNAP, innermost
 from sensor.transport import batch
+from sensor.tunnels import MOST_TUNNELS, split, together
 
 _LLC = np.dtype([("start", "V3")])
 
@@ -38,10 +40,14 @@ class Decoder:
         """The TCP and UDP packets of these records; None when there are none."""
         located = self._locate(buffer, records)
         parts: list[Datagrams] = []
-        # What was inside comes back as IP packets for another turn: a datagram made of fragments, later a tunnel's.
-        while located is not None and len(located):
+        # What was inside comes back as IP packets for another turn: a datagram made of fragments, a tunnel's packet.
+        for depth in count():
+            if located is None or not len(located):
+                break
             found = datagrams(buffer, located, self._sums, self._counters)
+            found, carried = split(buffer, found) if depth < MOST_TUNNELS else (found, None)
             buffer, located = self._inside(buffer, found, records)
+            located = together([one for one in (carried, located) if one is not None])
             parts += [part.only(part.fragment < 0) for part in found]
         if not parts:
             return None

@@ -1,7 +1,7 @@
 """What the columns do not know, packet by packet: where does the IP header lie behind uncommon layers?
 
 LLC and SNAP (IEEE 802.2), MPLS (RFC 3032) and its Ethernet pseudowires (RFC 4448), PPPoE (RFC 2516), PPP (RFC 1661).
-A tunnel belongs here too: one more entry of `_steps`. dpkt reads each header; it is imported when the first packet
+What lies inside of IP is `sensor.tunnels`' affair. dpkt reads each header; it is imported when the first packet
 comes, and is given the header alone, never what an attacker put behind it.
 """
 
