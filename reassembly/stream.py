@@ -185,8 +185,10 @@ class Stream:
     def _gap(self, length: int, time: int) -> None:
         """Bytes that nobody saw; what was seen in doubt and acknowledged all the same takes their place."""
         end = self.next + length
-        while self.doubtful and self.next < end:
+        while self.doubtful and self.next < end and self.doubtful.start < end:
             piece = self.doubtful.pop()
+            if piece.end > end:  # what lies further on may be wanted later
+                self.doubtful.add(end, piece.payload[end - piece.start :], piece.time)
             if piece.start <= self.next < piece.end and self.acked > self.next:
                 self._deliver(piece.payload[self.next - piece.start : end - piece.start], piece.time, time)
             elif piece.start > self.next and piece.start < end and self.acked > piece.start:

@@ -189,6 +189,24 @@ def test_doubtful_data_that_was_acknowledged_is_read_when_nothing_else_comes(wir
     assert "stream.bad_checksum" in wire.findings
 
 
+@pytest.mark.parametrize("hole", [2, 6])
+def test_doubtful_data_behind_a_hole_is_kept_until_its_turn(wire, hole):
+    """`hole` bytes are missing, then come four good bytes, then six in doubt; all are acknowledged."""
+    wire.send(ORIG, b"GET ").send(RESP, ack=4)
+    wire.send(ORIG, b"/index", seq=8 + hole, checksum_ok=False).send(ORIG, b"abcd", seq=4 + hole)
+    wire.send(RESP, ack=14 + hole)
+    wire.connection.close("fin", wire.clock)
+    assert wire.text(ORIG) == b"GET abcd/index"
+
+
+def test_doubtful_data_across_the_end_of_a_hole_fills_two(wire):
+    wire.send(ORIG, b"GET ").send(RESP, ack=4)
+    wire.send(ORIG, b"/indexabcd/index", seq=4, checksum_ok=False).send(ORIG, b"ABCD", seq=10)
+    wire.send(RESP, ack=20)
+    wire.connection.close("fin", wire.clock)
+    assert wire.text(ORIG) == b"GET /indexABCD/index"
+
+
 def test_doubtful_data_that_nobody_acknowledged_is_not_read(wire):
     wire.send(ORIG, b"GET ").send(ORIG, b"/decoy", seq=4, checksum_ok=False).send(RESP, ack=4)
     wire.connection.close("timeout", wire.clock)
