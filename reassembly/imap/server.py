@@ -89,14 +89,14 @@ class Server:
 
     def _fetched(self, line: Line, event: Data, out: list[Object]) -> None:
         found, self._scanned = items(self._text, self._scanned)
+        if found:
+            self._teach()
         for item in found:
             if item.quoted is not None:
-                self._teach()
                 out += self._sections.begin(self._number, item, event)
                 out += self._sections.write(item.quoted, event)
                 out += self._sections.end(len(item.quoted), event)
             elif item.literal is not None and line.literal is not None:
-                self._teach()
                 out += self._sections.begin(self._number, item, event)
                 self._item, self._size = item, 0
 
@@ -115,8 +115,7 @@ class Server:
     def _ended(self, event: Data | Gap, out: list[Object]) -> None:
         self._item = None
         out += self._sections.end(self._size, event)
-        self._text += b'""'
-        self._scanned = len(self._text)
+        self._text, self._scanned = b"", 0  # what it said before the section is known by now
 
     def _spelt(self) -> None:
         """A literal was a part of the text."""

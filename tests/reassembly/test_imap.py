@@ -123,6 +123,16 @@ def test_the_name_of_an_attachment_may_be_a_literal():
     assert (attached.name, content(attached)) == ("lit.bin", ATTACHED)
 
 
+def test_a_structure_may_follow_a_section():
+    session = asked(
+        b"",
+        b"* 1 FETCH (BODY[1] " + literal(b"hello\r\n") + b" BODYSTRUCTURE " + STRUCTURE + b")\r\n",
+        fetch(1, b"BODY[2]", ENCODED),
+    )
+    text, attached = objects(run(parser(), bytewise(session)))
+    assert (content(text), content(attached)) == (b"hello\r\n", ATTACHED)
+
+
 def test_the_header_of_a_section_may_be_fetched_apart():
     head = b'Content-Type: application/zip; name="z.zip"\r\nContent-Transfer-Encoding: base64\r\n\r\n'
     session = asked(b"", fetch(1, b"BODY[2.MIME]", head), fetch(1, b"BODY[2]", ENCODED), fetch(2, b"BODY[2]", b"text"))
