@@ -140,6 +140,8 @@ class Stream:
     def run(self, payload: bytes, began: int, time: int) -> None:
         """In-order bytes of many segments at once; the caller has checked that they are the next ones."""
         self._deliver(payload, began, time)
+        if self.fin is not None:  # it came before the last bytes
+            self._finish(time)
 
     def _deliver(self, payload: bytes, began: int, time: int) -> None:
         start, self.next = self.next, self.next + len(payload)

@@ -241,6 +241,18 @@ def test_any_packets_are_survived(batch_size, rows):
     assert len({one.id for one in objects(products)}) == len(objects(products))
 
 
+@pytest.mark.parametrize("size", [1, 100])
+def test_a_fin_before_the_last_bytes_still_ends_the_flow(talk, size):
+    talk.handshake().say(0, b"request")
+    last = talk.add(0, b"more")
+    talk.end()
+    talk.packets.remove(last)
+    talk.packets.insert(-2, last)  # behind the FIN
+    products = play(talk.packets, (size,))
+    assert [one.how for one in ends(products)] == ["fin"]
+    assert texts(products)[0] == b"requestmore"
+
+
 def test_rst_ends_the_flow(talk):
     talk.handshake().say(0, b"request").say(1, b"resp")
     talk.add(0, flags=RST | ACK)
