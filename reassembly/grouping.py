@@ -159,6 +159,7 @@ def chain(batch: PacketBatch, groups: Groups, longest_pause: int) -> Chains:
         same = group[at[1:]] == group[at[:-1]]
         follows = seq[at[1:]] == (seq[at[:-1]] + space[at[:-1]]).astype(np.uint32)
         careful[group[at[1:]][same & (~follows | syn[at[1:]] | fin[at[:-1]])]] = True
+    last_acks = _last_acks(batch.ack[rows], flags, side, group, careful)
     opening = (flags[starts[:-1]] & (SYN | ACK)) == SYN
     return Chains(
         careful.tolist(),
@@ -170,7 +171,7 @@ def chain(batch: PacketBatch, groups: Groups, longest_pause: int) -> Chains:
         _pair(seq, first),
         _pair(batch.ack[rows], first),
         _pair(syn, first),
-        _last_acks(batch.ack[rows], flags, side, group, count),
+        last_acks,
         _counts(side, group, count),
         *_runs(batch, rows, side, group, np.flatnonzero((length > 0) | fin), fin, time, count),
     )
@@ -197,14 +198,17 @@ def _pair(column: NDArray[np.generic], first: list[Ints]) -> tuple[list, list]: 
 
 
 def _last_acks(
-    ack: NDArray[np.uint32], flags: NDArray[np.uint8], side: NDArray[np.uint8], group: Ints, count: int
+    ack: NDArray[np.uint32], flags: NDArray[np.uint8], side: NDArray[np.uint8], group: Ints, careful: Flags
 ) -> tuple[list[int], list[int]]:
+    """The last acknowledgment number of each side; a group in which one goes back is `careful`."""
     both = []
     for number in (0, 1):
         at = np.flatnonzero(((flags & ACK) != 0) & (side == number))
-        last = np.full(count, -1)
+        last = np.full(len(careful), -1)
         last[group[at]] = ack[at]  # of several values for one place NumPy keeps the last
         both.append(last.tolist())
+        backwards = (ack[at[1:]] - ack[at[:-1]]).view(np.int32) < 0  # packets changed places
+        careful[group[at[1:]][backwards & (group[at[1:]] == group[at[:-1]])]] = True
     return both[0], both[1]
 
 
