@@ -15,8 +15,8 @@ from time import monotonic, monotonic_ns
 
 from engines.lane import Job, Lane
 from engines.verdicts import Engine, Verdict
-from reassembly.noun import noun
 from reassembly.objects import Object
+from sensor.noun import noun
 
 MAX_BYTES = 256 << 20  # of objects with the engines; over it, `submit` waits
 MAX_OBJECTS = 20_000  # the same by number: tiny objects cost more than their bytes

@@ -12,7 +12,6 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -22,6 +21,7 @@ from typing import Any, TypeAlias
 import yara
 
 from engines.gates import begins_as_program, only_programs
+from sensor.noun import noun
 
 ENDINGS = frozenset({".yar", ".yara", ".rule"})
 EXTERNALS = {"filename": "", "filepath": "", "extension": "", "filetype": "", "protocol": ""}
@@ -34,7 +34,7 @@ _LOCATION = re.compile(r"^(.+)\((\d+)\): (.*)$", re.DOTALL)
 _Made: TypeAlias = tuple[list[str], bytes, bytes]  # problems; all and general rules as libyara saves them, or empty
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class RuleSet:
     """Compiled rules: all of them, and those that not only programs can match. None where there is no rule."""
 

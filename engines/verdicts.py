@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Literal, Protocol, TypeAlias
 
-from reassembly.noun import noun
 from reassembly.objects import Object
+from sensor.noun import noun
 
 Status: TypeAlias = Literal["clean", "malicious", "suspicious", "error", "timeout", "skipped"]
 

@@ -13,13 +13,14 @@ Severity is one of Kibana's steps:
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING
 
 from engines.verdicts import Verdict
 from manager.sentences import sentence
 from reassembly.events import Facts, Flow
 from reassembly.objects import Content, Object
+from sensor.noun import noun, state
 
 if TYPE_CHECKING:
     from engines.pool import Scanned
@@ -31,7 +32,7 @@ OBJECTS = 100  # listed in one alarm, the worst kept; a document over a few hund
 _WEIGHT = {"malicious": 5, "suspicious": 4, "error": 3, "timeout": 2, "skipped": 1, "clean": 0}
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Alarm:
     """What was found in one flow. Times are ns since 1970 on the wire; `found` has the worst object first."""
 
@@ -61,7 +62,7 @@ class Alarm:
         return tuple(sorted(verdict.engine for verdict in self.verdicts if verdict.status == self.verdict))
 
 
-@dataclass(slots=True)
+@state
 class _OpenFlow:
     """What is known of a flow that has scans outstanding or findings."""
 

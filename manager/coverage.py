@@ -7,12 +7,13 @@ a flow's reason is why its bytes gave no object, an object's why it is incomplet
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, fields
 from typing import TYPE_CHECKING
 
 from engines.verdicts import Verdict
 from reassembly.events import FlowEnd
 from reassembly.objects import Object
+from sensor.noun import noun, state
 
 if TYPE_CHECKING:
     from engines.pool import Scanned
@@ -23,7 +24,7 @@ MINUTE = 60_000_000_000  # ns
 _ANSWERS = ("clean", "malicious", "suspicious")
 
 
-@dataclass(slots=True)
+@state
 class Tally:
     """Counts of one row. `bytes` and `packets` are of flows, `object_bytes` of objects after decoding."""
 
@@ -50,7 +51,7 @@ class Tally:
         return {field.name: value for field, value in zip(fields(self), astuple(self), strict=True) if value}
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Row:
     """One line of the ledger. `minute`: minutes since 1970."""
 

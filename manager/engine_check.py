@@ -6,7 +6,6 @@ import hashlib
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
@@ -18,6 +17,7 @@ from manager.summary import Summary
 from manager.visible import visible
 from reassembly.events import Flow
 from reassembly.objects import Content, Object
+from sensor.noun import noun
 
 # The EICAR test file (eicar.org), put together at run time so that no scanner takes this file, or its bytecode, for it.
 EICAR = b"-".join((rb"X5O!P%@AP[4\PZX54(P^)7CC)7}$EICAR", b"STANDARD", b"ANTIVIRUS", b"TEST", b"FILE!$H+H*"))
@@ -26,7 +26,7 @@ CLEAN = b"Nothing to see here.\n"
 _NOWHERE = Flow("check", bytes(4), 0, bytes(4), 0, "tcp", (), b"", b"", 0, "", midstream=False)
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Health:
     """How an engine does. Milliseconds; None where it had no verdict. `trouble`: why it isn't usable, or None."""
 
@@ -90,7 +90,7 @@ def _health(engine: Engine, trouble: str | None, *times: Any) -> Health:
 
 def _rows(healths: list[Health]) -> Iterator[dict[str, Any]]:
     for health in healths:
-        fields = {name: getattr(health, name) for name in Health.__slots__}
+        fields = {name: getattr(health, name) for name in Health.__match_args__}
         yield {"usable": health.trouble is None} | {name: value for name, value in fields.items() if value is not None}
 
 

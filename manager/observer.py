@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 
 from manager import VERSION
 from reassembly.events import Flow
+from sensor.noun import noun
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Observer:
     """`home`: networks that are ours, in CIDR; without them nobody can say what is inbound."""
 

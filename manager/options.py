@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from sensor.noun import noun
 
 
 class Stop(Exception):
     """The command can't go on; the text is for the user, exit code 2."""
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Options:
     """Of `scan` and `extract`."""
 

@@ -6,7 +6,7 @@ Each stage is an iterator over the one before. What comes out (`Item`) is taken 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, TypeAlias
 
 from manager.alarms import Alarm, Alarms
@@ -16,6 +16,7 @@ from reassembly.flows import FlowTable
 from reassembly.objects import Object
 from reassembly.unpack import members
 from sensor.captures import CaptureError
+from sensor.noun import state
 
 if TYPE_CHECKING:
     from engines.pool import Pool, Scanned
@@ -27,7 +28,7 @@ Arrived: TypeAlias = tuple[int, Product]  # with the monotonic ns at which its p
 After: TypeAlias = Callable[["Capture"], bool]  # whether to go on
 
 
-@dataclass(slots=True)
+@state
 class Timeline:
     """One capture on its way: its packets, its flows, and what its objects may use."""
 

@@ -8,7 +8,6 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from engines.verdicts import Engine
 from manager.alarms import Alarms
@@ -29,6 +28,7 @@ from manager.visible import visible
 from manager.workers import Send, Shard, WorkersFailed, share
 from reassembly.builder import Memory
 from sensor.captures import Capture, CaptureError, open_capture
+from sensor.noun import noun
 
 ALONE: Shard = (0, 1)
 PIPE_WIDTH = 180  # columns of a table that isn't for a terminal
@@ -68,7 +68,7 @@ def _collect_seldom() -> None:
     gc.enable()
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Job:
     """What there is to do, the same for every worker."""
 

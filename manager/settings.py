@@ -5,10 +5,11 @@ Nothing here is heavy to import: without a file these defaults are all there is.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from reassembly.limits import Limits
+from sensor.noun import noun
 
 # Read by pydantic: a key that nobody knows is a mistake, and so is "10" where a number belongs.
 STRICT: dict[str, Any] = {"extra": "forbid", "strict": True}
@@ -16,7 +17,7 @@ STRICT: dict[str, Any] = {"extra": "forbid", "strict": True}
 Overlap: TypeAlias = Literal["linux", "windows", "bsd", "first", "last"]
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class SensorSettings:
     """[sensor]"""
 
@@ -27,7 +28,7 @@ class SensorSettings:
     temporary: str | None = None  # directory for large objects; unset: the system's
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class ReassemblySettings:
     """[reassembly]: which copy of overlapping bytes counts, by the network of who receives them."""
 
@@ -36,7 +37,7 @@ class ReassemblySettings:
     track_vlan: bool = True  # the same addresses in two VLANs are two flows
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class PoolSettings:
     """[pool]: where engines run."""
 
@@ -45,7 +46,7 @@ class PoolSettings:
     max_bytes: int = 256 << 20  # of objects waiting for engines; reading pauses beyond
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class YaraSettings:
     """[[engine]] kind = "yara" """
 
@@ -58,7 +59,7 @@ class YaraSettings:
     slots: int | None = None  # how many at once; unset: the engine's own default
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class ClamdSettings:
     """[[engine]] kind = "clamd" """
 
@@ -70,7 +71,7 @@ class ClamdSettings:
     slots: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class CommandSettings:
     """[[engine]] kind = "command" """
 
@@ -88,7 +89,7 @@ class CommandSettings:
     slots: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class HashesSettings:
     """[[engine]] kind = "hashes" """
 
@@ -113,7 +114,7 @@ ENGINE_KINDS: dict[str, type[EngineSettings]] = {
 LATER = ("icap", "office")
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class ElasticsearchSettings:
     """[elasticsearch]"""
 
@@ -123,7 +124,7 @@ class ElasticsearchSettings:
     spool: str | None = None  # directory of what isn't stored yet
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class CountermeasureSettings:
     """[countermeasures]"""
 
@@ -131,7 +132,7 @@ class CountermeasureSettings:
     interface: str | None = None  # where frames go out; unset: where the flow came in
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class PolicyWhen:
     """What a [[policy]] asks for; everything given must hold."""
 
@@ -141,7 +142,7 @@ class PolicyWhen:
     engine: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class PolicySettings:
     """[[policy]]: the first that matches wins."""
 
@@ -149,7 +150,7 @@ class PolicySettings:
     do: tuple[Literal["reset", "block_page", "quarantine", "notify", "ignore"], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Settings:
     """The whole of tapscan.toml."""
 

@@ -7,13 +7,14 @@ import math
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass, replace
 from difflib import get_close_matches
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 from manager.settings import ENGINE_KINDS, LATER, EngineSettings, HashesSettings, Settings, YaraSettings
+from sensor.noun import noun
 
 # Where nothing, or less, makes no sense; every other number may be 0 but not negative.
 POSITIVE = frozenset({"timeout", "slots", "max_bytes", "flush_timeout", "flows", "object_bytes", "probe_bytes"})
@@ -22,7 +23,7 @@ NAMESPACE = re.compile(r"[a-z0-9_.]{1,100}")  # a data stream's name takes no ca
 Loc = tuple[str | int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Mistake:
     """One thing wrong with a settings file."""
 

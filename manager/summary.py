@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from heapq import nlargest
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from manager.coverage import Coverage
 from manager.quantiles import Quantiles
 from reassembly.events import FlowEnd
 from reassembly.objects import Object
+from sensor.noun import state
 
 if TYPE_CHECKING:
     from engines.pool import Scanned
@@ -29,7 +30,7 @@ TROUBLE = ("error", "timeout")
 SERVER_NAME = "tls.client.server_name"
 
 
-@dataclass(slots=True)
+@state
 class EngineCounts:
     """What one engine did in this run."""
 
@@ -62,7 +63,7 @@ class EngineCounts:
         return bool(self.said["error"]) and not any(self.said[word] for word in ("clean", "malicious", "suspicious"))
 
 
-@dataclass(slots=True)
+@state
 class Summary:
     """Everything counted. `packets` and `bytes` are of the captures, whoever read them."""
 

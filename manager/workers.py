@@ -13,13 +13,14 @@ import signal
 import struct
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from manager.options import Stop
 from manager.progress import Watcher
 from manager.sinks import Write, to_descriptor
 from manager.summary import Summary
+from sensor.noun import noun, state
 
 HEADER = struct.Struct("!cI")
 LINES, POSITION, RESULT = b"L", b"P", b"R"
@@ -28,7 +29,7 @@ CHUNK = 1 << 18  # bytes read from a worker at once
 Shard = tuple[int, int]  # k-th of n
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Send:
     """A worker's end of its pipe."""
 
@@ -47,7 +48,7 @@ class Send:
 Work = Callable[[Shard, Send], Summary]
 
 
-@dataclass(slots=True)
+@state
 class _Worker:
     pid: int
     number: int

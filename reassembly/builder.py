@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import field
 from tempfile import NamedTemporaryFile
 from typing import IO
 
@@ -16,11 +16,12 @@ from reassembly.events import Fact, Facts, Flow
 from reassembly.filetype import mime_type
 from reassembly.limits import Limits
 from reassembly.objects import Content, Object, ObjectKind
+from sensor.noun import state
 
 SMALLEST_SPILL = 64 << 10  # below this a file costs more than it frees
 
 
-@dataclass(slots=True)
+@state
 class Memory:
     """What all objects that are still arriving hold in memory, and where they go when it is too much."""
 

@@ -11,7 +11,7 @@ import socket
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
-from reassembly.noun import noun
+from sensor.noun import noun
 
 ORIG, RESP = 0, 1  # who opened the flow, and who answered (Zeek's words): never a guessed client or server
 

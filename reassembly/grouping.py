@@ -7,11 +7,11 @@ and by chance it happens once in 10^7 tables of a million flows.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sensor.noun import unique
 from sensor.packets import ACK, FIN, RST, SYN, TCP, URG, PacketBatch
 
 Ints = NDArray[np.int64]
@@ -32,7 +32,7 @@ class Salt:
         self.factors = np.frombuffer(seed or os.urandom(48), dtype=np.uint64) | np.uint64(1)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@unique
 class Groups:
     """The rows of one transport, sorted by flow and in the order of the capture within a flow.
 
@@ -50,7 +50,7 @@ class Groups:
         return len(self.keys)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@unique
 class Chains:
     """What the fast path needs to know of each group of TCP rows, and the runs of payload in it.
 

@@ -6,11 +6,12 @@ broken stream gave before it broke; so does this. RFC 1950 (zlib), RFC 1951 (def
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from isal import isal_zlib
 
 from reassembly.limits import Limits
+from sensor.noun import state
 
 UNDECIDED = 32 << 10  # input looked at before the kind is settled: most whole bodies
 _PIECE = 1 << 20  # of output at once: a bomb is noticed before it fills the memory
@@ -21,7 +22,7 @@ ERROR: type[Exception] = isal_zlib.error  # type: ignore[assignment]  # its stub
 _TEXT = bytes(range(0x20, 0x7F)) + b"\t\r\n"
 
 
-@dataclass(slots=True)
+@state
 class Meter:
     """What came in from the wire for one body, and the name of the limit that stopped its decoding."""
 
@@ -30,7 +31,7 @@ class Meter:
     limit: str | None = None
 
 
-@dataclass(slots=True)
+@state
 class Budget:
     """How many bytes may still come out of one layer of a body."""
 
@@ -61,7 +62,7 @@ class Budget:
         return piece[:most]
 
 
-@dataclass(slots=True)
+@state
 class GzipHeader:
     """Where the deflate data of a member can begin (the likeliest first), and what is odd about its header."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from sensor.noun import noun
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Limits:
     """Sizes are bytes, times seconds. Each can be set in `[limits]` of tapscan.toml."""
 

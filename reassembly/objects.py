@@ -9,7 +9,7 @@ from tempfile import NamedTemporaryFile
 from typing import IO, Literal, TypeAlias
 
 from reassembly.events import Facts, Flow
-from reassembly.noun import unique
+from sensor.noun import unique
 
 ObjectKind: TypeAlias = Literal["web_page", "file", "email", "email_part", "member"]
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Literal, TypeAlias
+
+from sensor.noun import noun, state
 
 OverlapPolicy: TypeAlias = Literal["linux", "windows", "bsd", "first", "last"]
 NewWins: TypeAlias = Callable[[int, int, int, int], bool]
@@ -37,7 +38,7 @@ POLICIES: dict[OverlapPolicy, NewWins] = {
 Network: TypeAlias = IPv4Network | IPv6Network
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class OverlapPolicies:
     """Which policy a host follows: that of the first network that it is in, else the default."""
 
@@ -54,7 +55,7 @@ class OverlapPolicies:
         return self.default
 
 
-@dataclass(slots=True)
+@state
 class Piece:
     """Bytes at a place of the stream; `time` (ns) is when they arrived."""
 

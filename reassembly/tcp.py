@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from reassembly.events import ORIG, RESP, Close, CloseHow, Data, Gap
 from reassembly.limits import Limits
-from reassembly.noun import noun
 from reassembly.segments import OverlapPolicy
 from reassembly.stream import Stream, Take
+from sensor.noun import noun
 from sensor.packets import ACK, FIN, RST, SYN, URG
 
 _FORWARD = 1 << 20  # an ACK this far beyond all bytes seen acknowledges nothing that was sent

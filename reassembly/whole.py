@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from reassembly.events import Data, Flow, FlowEnd
 from reassembly.grouping import Chains
-from reassembly.noun import noun
 from reassembly.tcp import Segment
+from sensor.noun import noun
 from sensor.packets import ACK, RST, SYN
 
 

@@ -8,13 +8,13 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from io import FileIO
 
 import numpy as np
 
 from sensor.decode import Decoder
 from sensor.fragments import DATAGRAMS, HELD_BYTES, TIMEOUT, Fragments
+from sensor.noun import noun
 from sensor.packets import PacketBatch
 from sensor.pcap import HEADER_SIZE as PCAP_HEADER
 from sensor.pcap import Pcap, is_pcap
@@ -30,7 +30,7 @@ class CaptureError(Exception):
     """An input that can't be used. The message is one line: what is wrong and what to do."""
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class FragmentLimits:
     """How IP fragments are put together; see `sensor.fragments` for the reasons."""
 

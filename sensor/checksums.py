@@ -29,7 +29,7 @@ class HeaderSums:
     def wrong(self, buffer: bytes, network: Offsets, end: Offsets, header: Headers, size: Offsets) -> NDArray[np.bool_]:
         """The packets to drop: shape (N,), for IPv4 headers at `network`, their first 20 bytes and their sizes."""
         bad: NDArray[np.bool_] = _folded(header) & (size == 20)
-        for longer in np.unique(size[size > 20]).tolist():
+        for longer in set(size[size > 20].tolist()):  # np.unique would import numpy.ma: 8 ms
             rows = np.flatnonzero((size == longer) & (network + longer <= end))
             bad[rows] = _folded(gather(buffer, network[rows], np.dtype(f"V{longer}")))
         bad &= header["sum"] != 0

@@ -8,11 +8,13 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from operator import attrgetter, itemgetter
 from typing import TypeAlias
 
 import numpy as np
+
+from sensor.noun import noun, state
 
 DATAGRAMS = 8192  # being put together at once; Snort's max_frags
 TIMEOUT = 30.0  # seconds of packet time; Linux: ipfrag_time
@@ -37,7 +39,7 @@ POLICIES: Mapping[str, NewWins] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Fragment:
     """One fragment. `key` tells datagrams apart; `header` is what stands before the payload, used of the first."""
 
@@ -54,7 +56,7 @@ class Fragment:
         return self.offset, self.offset + len(self.payload)
 
 
-@dataclass(slots=True)
+@state
 class Datagram:
     """What has come of one datagram, in the order of arrival."""
 

@@ -7,13 +7,13 @@ BSD null and loop, raw IP. Link types are those of the LINKTYPE_ registry.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sensor.columns import Offsets, gather
+from sensor.noun import unique
 from sensor.packets import COOKED, COOKED2, ETHERNET
 from sensor.records import Records
 
@@ -44,7 +44,7 @@ _NAMES = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@unique
 class Networks:
     """For each frame: offset of its network header, its EtherType, and the VLAN ids as in `PacketBatch.vlan`.
 

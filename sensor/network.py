@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import TypeAlias
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sensor.checksums import HeaderSums
 from sensor.columns import Headers, Offsets, gather
 from sensor.link import BY_VERSION, IPV6, Kinds
+from sensor.noun import unique
 
 MOST_EXTENSIONS = 16  # IPv6 extension headers walked; RFC 8200 recommends each at most once, of which there are six
 
@@ -34,7 +35,7 @@ _EXTENSIONS = np.zeros(256, np.bool_)
 _EXTENSIONS[[_HOP_BY_HOP, _ROUTING, _FRAGMENT, _AUTHENTICATION, _DESTINATION, _MOBILITY]] = True
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@unique
 class Located:
     """Packets whose IP header has been found. Every column has shape (N,)."""
 
@@ -53,7 +54,7 @@ class Located:
         return self if keep.all() else Located(*(getattr(self, field.name)[keep] for field in fields(self)))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@unique
 class Datagrams:
     """IP packets, or fragments of them, decoded up to the transport header. Every column has shape (N,)."""
 

@@ -5,12 +5,13 @@ A packet is never a Python object on the hot path; what comes next (`reassembly.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sensor.noun import unique
 
 Column: TypeAlias = NDArray[np.generic]
 
@@ -23,7 +24,7 @@ FIN, SYN, RST, PSH, ACK, URG = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
 _MAPPED = 0xFFFF << 32  # ::ffff:0:0/96, RFC 4291, section 2.5.5.2
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@unique
 class PacketBatch:
     """N transport packets (TCP and UDP) in the order of the capture.
 

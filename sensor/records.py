@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sensor.noun import unique
+
 LONGEST_RECORD = 1 << 20  # bytes; libpcap ends at 256 KiB, Linux's BIG TCP at 512 KiB: more is a damaged file
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@unique
 class Records:
     """N frames of one link type, in the order of the capture. Every column has shape (N,)."""
 

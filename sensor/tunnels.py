@@ -49,7 +49,7 @@ def together(inner: list[Located]) -> Located | None:
     """All of them; None when there are none."""
     if len(inner) < 2:
         return inner[0] if inner else None
-    return Located(*(np.concatenate([getattr(one, name) for one in inner]) for name in Located.__slots__))
+    return Located(*(np.concatenate([getattr(one, name) for one in inner]) for name in Located.__match_args__))
 
 
 def _carriers(buffer: bytes, part: Datagrams) -> Rows:

@@ -6,9 +6,10 @@ Every way is offered; `reassembly.http.readings` finds out which of them the bod
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from reassembly.http.head import Fields, Head, Request, Response, fields_of, parse_request, parse_response
+from sensor.noun import state
 
 _SLACK = 1024  # junk that clients skip before a status line
 _MOST_ENDS = 6
@@ -38,7 +39,7 @@ def more_fields(raw: bytes, pos: int) -> bool:
     return _MORE_FIELDS.match(raw, pos) is not None
 
 
-@dataclass(slots=True)
+@state
 class Way:
     """One way to read a head: the body begins at `start`; `doubt` counts how odd that is."""
 

@@ -7,7 +7,8 @@ Each chunk is read in the way that is borne out by what follows its data: a line
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from sensor.noun import state
 
 _HEX = re.compile(rb"[0-9A-Fa-f]+")
 _TRAILER = re.compile(rb"(?:[!-9;-~]{1,64}:[^\r\n]{0,1024}\r?\n){1,16}\r?\n")
@@ -21,7 +22,7 @@ _MOST_JUNK = 16  # bytes between a chunk's data and its line end
 _WORD, _LONG = 1 << 32, 1 << 64
 
 
-@dataclass(slots=True)
+@state
 class Dechunked:
     """A body without its framing. `end`: of the message; `chunks`: those borne out; `whole`: the last one was seen."""
 

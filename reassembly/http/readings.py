@@ -5,11 +5,12 @@ RFC 9112, section 11.2, is about what happens where two recipients read the same
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from reassembly.http.broken import Way, doubtful_framing, response_ways
 from reassembly.http.head import Framing, Head, Response, chunked_last
 from reassembly.http.loose import dechunk
+from sensor.noun import state
 
 MOST = 4  # readings of one message that are worth an object
 _MOST_TRIED = 16
@@ -17,7 +18,7 @@ _CHUNKED, _EXACT, _NEXT, _LOOSE, _PART, _INSIDE, _REST, _SHORT, _COMING = 90, 85
 _STEP = 2  # off for each oddity of the head
 
 
-@dataclass(slots=True)
+@state
 class Reading:
     """One way to read a message: its head, its body without framing, and where it ends."""
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from sensor.noun import noun
 
 _STATUS = rb"(?:OK|NO|BAD|BYE|PREAUTH)"
 _TAG = rb'[^\s\x00-\x1f\x7f-\xff(){%*"\\+]{1,64}'
@@ -55,7 +56,7 @@ LONGEST_START = 20  # of a line of the server: with it, one of them can be told
 LONGEST_ITEM = 4096  # from BODY[ to its ]; a list of header fields may be long
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Item:
     """A section of a mail that a FETCH response brings, before its bytes."""
 

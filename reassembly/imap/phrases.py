@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from reassembly.builder import Origin
 from reassembly.events import Data
 from reassembly.imap.grammar import LITERAL, SPOKEN
 from reassembly.lines import Lines
+from sensor.noun import noun
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Line:
     """A piece of text with its line end. `first` begins a command or response, `literal` bytes follow."""
 
@@ -24,7 +24,7 @@ class Line:
     literal: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Literal:
     """The next bytes of a literal, and whether they are its last."""
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from reassembly.mime.reading import Reading
+from sensor.noun import noun, state
 
 LONGEST_BOUNDARY = 8 << 10  # RFC 2046, section 5.1.1, allows 70; clients compare what is there
 
 
-@dataclass(slots=True)
+@state
 class Level:
     """One multipart. `boundaries`: all readings of its boundary."""
 
@@ -23,7 +24,7 @@ class Level:
     hits: set[bytes] = field(default_factory=set)
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Hit:
     """A delimiter line: of the level at `index` of the stack."""
 

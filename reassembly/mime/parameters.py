@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from itertools import islice
 from urllib.parse import unquote_to_bytes
 
 from reassembly.mime.charsets import decode_words, text
+from sensor.noun import noun, state
 
 MOST_PARAMETERS = 200  # of one field; each costs a pass over the others
 LONGEST_VALUE = 16 << 10  # of one field; names are at most 255 bytes where they are used
@@ -26,7 +27,7 @@ _SECTION = re.compile(rb"([^*]*)\*([0-9]{1,3})?(\*)?$")
 _FOLD = re.compile(rb"[\r\n]+[ \t]*")
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Parameter:
     """One `key=value` as it stands there. `cooked`: without quotes, escapes and comments; `raw`: the bytes."""
 
@@ -36,7 +37,7 @@ class Parameter:
     quoted: bytes | None  # what stands in its first pair of quotes
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class FieldValue:
     """A field value taken apart: what stands before the first semicolon, and its parameters in order."""
 
@@ -111,7 +112,7 @@ def _late(head: bytes) -> Parameter:
     return next(_segments(head[start:])).parameter()
 
 
-@dataclass(slots=True)
+@state
 class _Segment:
     """What stands between two semicolons that are outside quotes, comments and escapes."""
 
@@ -213,7 +214,7 @@ def _anywhere(key: bytes) -> re.Pattern[bytes]:
     return re.compile(rb"(?<![\w*-])" + re.escape(key) + rb"[ \t]*" + value, re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class _Extended:
     raw: bytes
     text: str

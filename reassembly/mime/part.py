@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from reassembly.events import Fact
 from reassembly.mime.charsets import text
 from reassembly.mime.delimiters import LONGEST_BOUNDARY
@@ -12,6 +10,7 @@ from reassembly.mime.headers import Fields
 from reassembly.mime.names import names
 from reassembly.mime.parameters import FieldValue, parse
 from reassembly.mime.reading import Reading
+from sensor.noun import noun
 
 MOST_BOUNDARIES = 8  # readings of one boundary parameter
 PLAIN_TEXT = "text/plain"  # RFC 2045, section 5.2: without a Content-Type
@@ -20,7 +19,7 @@ _MESSAGES = ("message/rfc822", "message/global", "message/news", "message/rfc282
 _LONGEST_FACT = 256
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Part:
     """A part before its body."""
 

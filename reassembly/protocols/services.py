@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from reassembly.builder import Origin
 from reassembly.events import Close, Data, Gap
 from reassembly.protocols import Answer, Emitted, ParserFactory
+from sensor.noun import noun
 
 Predicate = Callable[[bytes], bool]
 
@@ -33,7 +33,7 @@ class Silent:
         return []
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Service:
     """A speaker by patterns of what either side says first; with `resp` alone, the responder greets.
 

@@ -6,13 +6,13 @@ behind a firewall into a proxy call home first, introduce themselves in a few by
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from socket import AF_INET, AF_INET6, inet_ntop
 
 from reassembly.builder import Origin
 from reassembly.events import ORIG, Close, Data, Gap, Note, Switch
 from reassembly.lines import words
 from reassembly.protocols import Answer, Emitted
+from sensor.noun import noun
 
 NAME = "socks"
 PORTS = frozenset({1080})
@@ -61,7 +61,7 @@ class _Bytes:
         return text
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class _Agreed:
     """Where the handshake ends in each direction, and its target."""
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from reassembly.builder import Memory
 from reassembly.events import Data
 from reassembly.lines import Lines, reply
 from reassembly.smtp.grammar import TLS_COMMANDS
+from sensor.noun import noun
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Answer:
     """One reply; `verb` and `argument` of the command that it answers, empty when none is known."""
 

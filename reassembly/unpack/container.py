@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from reassembly.builder import Builder, Memory, Origin
 from reassembly.objects import Object
 from reassembly.unpack.decoders import Ending
+from sensor.noun import state
 
 
-@dataclass(slots=True)
+@state
 class Budget:
     """What may still come out of one outermost container, all levels together."""
 

@@ -10,11 +10,12 @@ import bz2
 import lzma
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Protocol, TypeAlias, cast
 
 import zstandard
 from isal import isal_zlib
+
+from sensor.noun import state
 
 STEP = 64 << 10  # bytes given to a decoder at once
 PIECE = 1 << 20  # bytes taken from it at once
@@ -25,7 +26,7 @@ LZMA_MEMORY = 192 << 20  # `xz -9` needs 65 MiB
 _BadDeflate = cast(type[Exception], isal_zlib.error)  # its stubs have an instance here
 
 
-@dataclass(slots=True)
+@state
 class Ending:
     """How decoding ended. `cut` is None when the stream came to its end, else `truncated`, `damaged`, `unsupported`."""
 

@@ -6,7 +6,7 @@ Several members in a row are one file (section 2.2), as `gunzip` reads them.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from isal import isal_zlib
 
@@ -14,6 +14,7 @@ from reassembly.codings import decoded
 from reassembly.objects import Object
 from reassembly.unpack.container import Container
 from reassembly.unpack.decoders import Ending, inflate
+from sensor.noun import state
 
 TYPES = ("application/gzip",)
 
@@ -22,7 +23,7 @@ FHCRC, FEXTRA, FNAME, FCOMMENT, RESERVED = 2, 4, 8, 16, 0xE0
 NAME_BYTES = 4096  # a longer name or comment is no name: PATH_MAX of Linux
 
 
-@dataclass(slots=True)
+@state
 class _Reading:
     """One pass over the members of a gzip file."""
 

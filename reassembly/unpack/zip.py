@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import cast
 
 from isal import isal_zlib
@@ -29,6 +29,7 @@ from reassembly.unpack.ziplayout import (
     central_headers,
     local_header,
 )
+from sensor.noun import noun, state
 
 TYPES = tuple(sorted(ZIP_TYPES))
 HIDING_PLACES = (  # a zip file may follow: programs that unpack themselves, and what nobody knows
@@ -50,7 +51,7 @@ _METHODS: dict[int, Decode] = {
 }
 
 
-@dataclass(slots=True)
+@state
 class _Walk:
     """One zip file while it is read. `taken` are the ranges that its members have used so far, sorted."""
 
@@ -60,7 +61,7 @@ class _Walk:
     taken: list[tuple[int, int]]
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class _Way:
     """One way to take the bytes of a member."""
 

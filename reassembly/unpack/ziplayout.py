@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator
-from dataclasses import dataclass
 from struct import Struct
 from typing import TypeAlias
+
+from sensor.noun import noun
 
 Buffer: TypeAlias = bytes | mmap.mmap  # what has `find`
 
@@ -25,7 +26,7 @@ _CENTRAL = Struct("<4sHHHHHHIIIHHHHHII")
 _END = Struct("<4sHHHHIIH")
 
 
-@dataclass(frozen=True, slots=True)
+@noun
 class Header:
     """What one header says of an entry. `size` is None where a local header leaves it to a data descriptor."""
 
