@@ -9,7 +9,8 @@ from pathlib import Path
 
 from bench.collection import Captures
 from bench.figures import Figure
-from engines.pool import Pool, Scanned
+from engines.outcome import Scanned
+from engines.pool import Pool
 from engines.verdicts import Verdict
 from reassembly.events import Flow
 from reassembly.objects import Content, Object

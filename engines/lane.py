@@ -65,7 +65,7 @@ class Lane:
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()  # None ends a thread
         self._changing = Lock()  # of the two below
         self._workers: set[_Worker] = set()
-        self._stuck = 0
+        self.stuck = 0  # threads given up on
         self._failures = 0
         self._pause = FIRST_PAUSE
         self._away_until = 0.0
@@ -98,7 +98,7 @@ class Lane:
         with self._changing:
             worker.given_up = True
             self._workers.discard(worker)
-            self._stuck += 1
+            self.stuck += 1
         if not self._jobs.empty():
             self._start()
 
@@ -109,11 +109,11 @@ class Lane:
             except Empty:
                 return
             if job is not None:
-                self._say(job, self._verdict("error", f"{self._stuck} earlier scans still hang"), 0.0, 0.0)
+                self._say(job, self._verdict("error", f"{self.stuck} earlier scans still hang"), 0.0, 0.0)
 
     def _start(self) -> None:
         with self._changing:
-            if len(self._workers) >= self.engine.slots or self._stuck >= self.engine.slots * STUCK_PER_SLOT:
+            if len(self._workers) >= self.engine.slots or self.stuck >= self.engine.slots * STUCK_PER_SLOT:
                 return
             worker = _Worker()
             self._workers.add(worker)
@@ -131,7 +131,7 @@ class Lane:
                 break
         with self._changing:
             self._workers.discard(worker)
-            self._stuck -= worker.given_up
+            self.stuck -= worker.given_up
 
     def _scan(self, target: Object) -> Verdict:
         if self._away is not None and (left := self._away_until - monotonic()) > 0:

@@ -23,7 +23,7 @@ from reassembly.objects import Content, Object
 from sensor.noun import noun, state
 
 if TYPE_CHECKING:
-    from engines.pool import Scanned
+    from engines.outcome import Scanned
 
 CRITICAL, HIGH, MEDIUM, LOW = 99, 73, 47, 21
 

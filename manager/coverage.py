@@ -16,7 +16,7 @@ from reassembly.objects import Object
 from sensor.noun import noun, state
 
 if TYPE_CHECKING:
-    from engines.pool import Scanned
+    from engines.outcome import Scanned
 
 ROWS = 100_000  # kept at once, about 40 MB; a hostile capture may claim a minute of its own for every packet
 MINUTE = 60_000_000_000  # ns

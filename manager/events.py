@@ -18,7 +18,7 @@ from reassembly.events import Flow
 from reassembly.objects import Object
 
 if TYPE_CHECKING:
-    from engines.pool import Scanned
+    from engines.outcome import Scanned
     from manager.alarms import Alarm
     from manager.coverage import Row
 

@@ -10,7 +10,7 @@ from manager.ecs import Document, severity_name
 from reassembly.objects import Object
 
 if TYPE_CHECKING:
-    from engines.pool import Scanned
+    from engines.outcome import Scanned
     from manager.alarms import Alarm
 
 RANGES = 1000  # missing ranges listed; `missing_bytes` counts all

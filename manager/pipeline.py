@@ -19,7 +19,8 @@ from sensor.captures import CaptureError
 from sensor.noun import state
 
 if TYPE_CHECKING:
-    from engines.pool import Pool, Scanned
+    from engines.outcome import Scanned
+    from engines.pool import Pool
     from sensor.captures import Capture
 
 Product: TypeAlias = Object | FlowEnd

@@ -17,7 +17,7 @@ from reassembly.objects import Object
 from sensor.noun import state
 
 if TYPE_CHECKING:
-    from engines.pool import Scanned
+    from engines.outcome import Scanned
     from manager.pipeline import Item
 
 ALARMS = 1000  # kept for the report, the gravest; all are printed with --json

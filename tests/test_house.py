@@ -14,7 +14,19 @@ README = (ROOT / "README.md").read_text() if (ROOT / "README.md").exists() else 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 NO_PARSERS = {"__init__"}
-NO_ENGINES = {"__init__", "verdicts", "pool", "lane", "gates", "rulefiles", "hashlist"}
+NO_ENGINES = {
+    "__init__",
+    "verdicts",
+    "outcome",
+    "lane",
+    "pool",
+    "dispatch",
+    "parcel",
+    "cluster",
+    "failover",
+    "gates",
+    "rulefiles",
+}
 SHAPELESS = {"utils", "util", "helpers", "helper", "common", "misc", "base", "exceptions"}
 EDGES = {"reassembly/detect.py", "engines/lane.py"}  # one flow, one scan; and one sink, anywhere in manager
 LINES = 400
@@ -43,6 +55,11 @@ def test_imports_point_backwards_only(path):
     later = set(PACKAGES[PACKAGES.index(package) + 1 :])
     wrong = [module for module in imported(path) if module.split(".")[0] in later]
     assert not wrong, f"{name(path)} imports {wrong} from a package further on in the walk"
+
+
+def test_one_file_knows_ray():
+    knowing = [name(path) for path in SOURCES if "ray" in {module.split(".")[0] for module in imported(path)}]
+    assert knowing == ["engines/cluster.py"]
 
 
 @pytest.mark.parametrize("folder", ["reassembly/protocols", "engines"])

@@ -3,7 +3,7 @@ import pickle
 import pytest
 from nouns import BEGAN, FLOW, NS, an_object, another, flow_end, said, scanned
 
-from engines.pool import Latency
+from engines.outcome import Latency
 from manager import summary as module
 from manager.alarms import raise_alarm
 from manager.summary import Summary

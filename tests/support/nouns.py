@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from capture import Conversation
 
-from engines.pool import Latency, Scanned
+from engines.outcome import Latency, Scanned
 from engines.verdicts import Verdict
 from reassembly.events import Flow, FlowEnd
 from reassembly.objects import Content, Object

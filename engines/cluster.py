@@ -1,0 +1,438 @@
+"""All engines on each object at once, as Ray actors on any number of hosts.
+
+The third arrow of the walk, `Object -> Verdict`, the same as `engines.pool`: this is the only file that knows Ray. One
+thread (`_run`) owns all that changes; Ray's answers come to it over a queue. Where work goes is decided in
+`engines.dispatch`. On each host an actor an engine holds that engine's lane (`engines.lane`), with its threads,
+deadline and health.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import socket
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from queue import Empty, SimpleQueue
+from threading import Event, Thread
+from time import monotonic, monotonic_ns, sleep
+from typing import Any, Protocol
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from engines.dispatch import Call, Dispatch, Post, Seat, Task
+from engines.lane import Job, Lane
+from engines.outcome import MAX_BYTES, MAX_OBJECTS, Outcome, Scanned
+from engines.parcel import label, pieces, unpacked
+from engines.verdicts import Engine, Verdict
+from reassembly.objects import Object
+from sensor.noun import noun, state
+
+log = logging.getLogger(__name__)
+
+INLINE = 64 << 10  # bytes of an object that travel within the call; larger ones go once to each host
+TICK = 0.05  # seconds between two looks at deadlines
+ROUND = 1.0  # seconds between two looks at the hosts
+SILENCE = 4.0  # seconds without an answer after which a host gets nothing new
+LOST = 6.0  # seconds without the head after which the cluster is lost
+START = 60.0  # seconds for the first host to come up with its engines
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 30.0  # seconds before an engine that died is started again
+
+
+class Recipe(Protocol):
+    """The engines of a host, asked on that host: it travels by pickle, and names code that is installed there."""
+
+    def names(self) -> Sequence[str]:
+        """What the host is to run."""
+        ...
+
+    def make(self, name: str) -> Engine:
+        """One of them; raises ValueError or OSError when it can't be made."""
+        ...
+
+
+class ClusterError(Exception):
+    """There is no cluster to work with; the text says why."""
+
+
+@noun
+class Facts:
+    """What a host says of itself."""
+
+    name: str
+    versions: tuple[str, str, str]  # tapscan, Python, Ray
+    engines: tuple[str, ...]
+
+
+@state
+class Host:
+    """A host as the cluster sees it."""
+
+    node: str
+    address: str
+    facts: Facts | None = None
+    refused: str | None = None  # why nothing is sent to it
+    heard: float = 0.0  # when it last answered
+    asked: bool = False  # an answer is due
+    silent: bool = False
+
+
+@state
+class Place:
+    """An engine on a host: its actor, and what goes wrong there."""
+
+    host: Host
+    engine: str
+    actor: Any = None
+    seat: Seat | None = None
+    version: str | None = None
+    database: str | None = None
+    trouble: str | None = None
+    pause: float = FIRST_PAUSE
+    retry_at: float | None = None
+    leaving: bool = False  # replaced as soon as nothing is open there
+
+
+def versions() -> tuple[str, str, str]:
+    """Of tapscan, Python and Ray: hosts whose are others can't work together."""
+    return version("tapscan"), platform.python_version(), ray.__version__
+
+
+class _Errand(Job):
+    """A scan asked for from elsewhere."""
+
+    __slots__ = ("at", "replies")
+
+    def __init__(self, target: Object, at: int, replies: SimpleQueue[tuple[int, Verdict]]) -> None:
+        super().__init__(target, 0, monotonic_ns(), 1)
+        self.at = at
+        self.replies = replies
+
+
+class Scanner:
+    """The actor: one engine on one host."""
+
+    def __init__(self, recipe: Recipe, name: str, host: str) -> None:
+        self._engine = recipe.make(name)
+        self._lane = Lane(0, self._engine, host, self._done, Counter())
+        Thread(target=self._watch, name="engine-deadlines", daemon=True).start()
+
+    def describe(self) -> tuple[int, float, str | None, str | None]:
+        """Slots, timeout, version and database of the engine."""
+        one = self._engine
+        return one.slots, one.timeout, one.version, one.database_version
+
+    def scan(self, rows: list[tuple[Object, Any]]) -> tuple[list[Verdict], int]:
+        """A verdict for each object, and how many scans hang."""
+        replies: SimpleQueue[tuple[int, Verdict]] = SimpleQueue()
+        for at, (about, body) in enumerate(rows):
+            given = [body] if isinstance(body, bytes) else ray.get(body)
+            self._lane.put(_Errand(unpacked(about, given), at, replies))
+        verdicts: dict[int, Verdict] = {}
+        while len(verdicts) < len(rows):
+            at, verdict = replies.get()
+            verdicts.setdefault(at, verdict)
+        return [verdicts[at] for at in range(len(rows))], self._lane.stuck
+
+    @ray.method(concurrency_group="health")
+    def ping(self) -> None:
+        """Answers as long as the host can be reached."""
+
+    def _watch(self) -> None:
+        while True:
+            sleep(TICK)
+            self._lane.watch(monotonic())
+
+    @staticmethod
+    def _done(job: Job, number: int, verdict: Verdict) -> None:
+        assert isinstance(job, _Errand)
+        job.replies.put((job.at, verdict))
+
+
+def _describe(recipe: Recipe) -> Facts:
+    """Runs on a host that has just been seen."""
+    return Facts(os.environ.get("TAPSCAN_HOST") or socket.gethostname(), versions(), tuple(recipe.names()))
+
+
+class Cluster:
+    """Runs the engines of all hosts side by side. Made, used and closed by one thread.
+
+    `address`: HOST:PORT of a cluster's head, "auto" for the one that this host belongs to, "new" for one of its own.
+    Raises ClusterError when there is none, or when none of its hosts can be used.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        address: str,
+        *,
+        max_bytes: int = MAX_BYTES,
+        max_objects: int = MAX_OBJECTS,
+        lost: Callable[[str], None] = log.error,
+    ) -> None:
+        self.counters: Counter[str] = Counter()
+        self.hosts: dict[str, Host] = {}
+        self.places: dict[tuple[str, str], Place] = {}
+        self._recipe = recipe
+        self._lost = lost
+        self._outcome = Outcome(max_bytes, max_objects)
+        self._inbox: SimpleQueue[tuple[Callable[..., None], tuple[Any, ...]]] = SimpleQueue()
+        self._dispatch = Dispatch(self._send, self._say)
+        self._bodies: dict[Job, list[Any]] = {}  # of large objects: what Ray keeps of them
+        self._stop = Event()
+        self._ready = Event()
+        self._heard = monotonic()  # when the head last answered
+        self._connect(address)
+        self._actor = ray.remote(concurrency_groups={"health": 1})(Scanner)  # type: ignore[call-overload]
+        self._threads = [Thread(target=work, name=name, daemon=True) for work, name in self._work()]
+        for thread in self._threads:
+            thread.start()
+        if not self._ready.wait(START):
+            why = "; ".join(host.refused or f"{host.address}: no engine yet" for host in self.hosts.values())
+            self.close()
+            raise ClusterError(f"no host of the cluster can scan: {why or 'it has none'}")
+
+    def submit(self, target: Object, arrived: int) -> None:
+        """Hands an object to all engines. `arrived`: monotonic ns of its last byte. Waits while too much is open."""
+        self._outcome.enter(target)
+        self._post(self._ask, target, arrived, monotonic_ns())
+
+    def results(self, wait: bool = False) -> Iterator[Scanned]:
+        """What is finished, in the order in which it was; with `wait`, at least one if any is open."""
+        return self._outcome.results(wait)
+
+    def drain(self) -> Iterator[Scanned]:
+        """All that is open, as it finishes."""
+        return self._outcome.drain()
+
+    def close(self) -> None:
+        """Ends the actors and leaves the cluster."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(SILENCE)
+        for place in self.places.values():
+            if place.actor is not None:
+                ray.kill(place.actor)
+        ray.shutdown()
+
+    # What follows runs in the threads.
+
+    def _connect(self, address: str) -> None:
+        own = (
+            {"num_cpus": os.cpu_count() or 1, "include_dashboard": False} if address == "new" else {"address": address}
+        )
+        try:
+            ray.init(log_to_driver=False, configure_logging=False, namespace="tapscan", **own)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise ClusterError(f"Ray at {address}: {str(error).splitlines()[0]}") from None
+
+    def _work(self) -> Iterator[tuple[Callable[[], None], str]]:
+        yield self._run, "cluster"
+        yield self._look, "cluster-hosts"
+
+    def _post(self, what: Callable[..., None], *given: Any) -> None:
+        self._inbox.put((what, given))
+
+    def _run(self) -> None:
+        ticked = 0.0
+        while not self._stop.is_set():
+            try:
+                what, given = self._inbox.get(timeout=TICK)
+                what(*given)
+            except Empty:
+                pass
+            if monotonic() - ticked > TICK:
+                ticked = monotonic()
+                self._tick(ticked)
+
+    def _look(self) -> None:
+        """Asks the head which hosts there are. Its own thread: where the head is gone, Ray waits long."""
+        while not self._stop.wait(ROUND if self._ready.is_set() else 0.1):
+            nodes = ray.nodes()  # type: ignore[no-untyped-call]
+            self._heard = monotonic()
+            self._post(self._nodes, [node for node in nodes if node["Alive"]])
+
+    def _ask(self, target: Object, arrived: int, submitted: int) -> None:
+        job = Job(target, arrived, submitted, len(self._dispatch.desks))
+        if target.size > INLINE:
+            self._bodies[job] = [ray.put(piece) for piece in pieces(target)]
+        self._dispatch.ask(job, monotonic())
+
+    def _send(self, call: Call) -> None:
+        place = self.places[call.seat.post.host, call.seat.post.engine]
+        rows = [(label(task.job.target), self._body(task.job)) for task in call.tasks]
+        future = place.actor.scan.remote(rows).future()
+        future.add_done_callback(lambda done: self._post(self._answer, place, call, done))
+
+    def _body(self, job: Job) -> Any:
+        return self._bodies[job] if job in self._bodies else b"".join(pieces(job.target))
+
+    def _say(self, task: Task, verdict: Verdict) -> None:
+        if task.job.say(task.number, verdict):
+            self._bodies.pop(task.job, None)
+            self._outcome.finish(task.job)
+
+    def _answer(self, place: Place, call: Call, done: Any) -> None:
+        now = monotonic()
+        error = done.exception()
+        if error is None:
+            verdicts, stuck = done.result()
+            waited = [max(call.begun - task.job.submitted / 1e9, 0.0) for task in call.tasks]
+            told = [replace(one, queued=one.queued + more) for one, more in zip(verdicts, waited, strict=True)]
+            self._dispatch.answered(call.number, told, now)
+            place.pause = FIRST_PAUSE
+            if stuck:
+                self._replace(place, now)
+        elif isinstance(error, ray.exceptions.RayActorError):
+            if place.seat is call.seat:
+                self._fell(place, now, str(error))
+        else:
+            self.counters["cluster.call_failed"] += 1
+            reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+            failed = [Verdict(place.engine, "error", reason=reason) for _ in call.tasks]
+            self._dispatch.answered(call.number, failed, now)
+
+    def _fell(self, place: Place, now: float, why: str) -> None:
+        """An actor is gone: its objects go elsewhere, and it is started again where its host lives."""
+        crashed = "worker process has died" in why
+        self.counters["cluster.actor_died"] += 1
+        log.warning("engine %s on %s is gone: %s", place.engine, place.host.address, why.splitlines()[0])
+        if place.seat is not None:
+            self._dispatch.unseat(place.seat, now, crashed)
+        place.seat = place.actor = None
+        place.leaving = False
+        place.retry_at = now + place.pause
+        place.pause = min(place.pause * 2, LONGEST_PAUSE)
+
+    def _replace(self, place: Place, now: float) -> None:
+        """Its scans hang: a new actor takes over; the old one ends what else it has."""
+        if place.seat is None or place.leaving:
+            return
+        place.leaving = True
+        place.seat.paused = True
+        self._retire(place, now)
+
+    def _retire(self, place: Place, now: float) -> None:
+        if place.seat is None or place.seat.calls:
+            return
+        self.counters["cluster.actor_replaced"] += 1
+        self._dispatch.unseat(place.seat, now, crashed=False)
+        ray.kill(place.actor)
+        place.seat, place.leaving = None, False
+        self._start(place)
+
+    def _nodes(self, alive: list[dict[str, Any]]) -> None:
+        now = monotonic()
+        for node in alive:
+            if node["NodeID"] not in self.hosts:
+                self._meet(Host(node["NodeID"], node["NodeManagerAddress"], heard=now))
+        for gone in set(self.hosts) - {node["NodeID"] for node in alive}:
+            self._part(gone, now)
+        for host in self.hosts.values():
+            self._ping(host, now)
+
+    def _meet(self, host: Host) -> None:
+        self.hosts[host.node] = host
+        there = NodeAffinitySchedulingStrategy(host.node, soft=False)
+        asked = ray.remote(_describe).options(num_cpus=0, scheduling_strategy=there, max_retries=0)
+        asked.remote(self._recipe).future().add_done_callback(lambda done: self._post(self._met, host, done))
+
+    def _met(self, host: Host, done: Any) -> None:
+        if error := done.exception():
+            host.refused = f"{host.address}: {type(error).__name__}: {str(error).strip().splitlines()[-1]}"
+        else:
+            facts: Facts = done.result()
+            host.facts = facts
+            if facts.versions != versions():
+                theirs, ours = (" / ".join(one) for one in (facts.versions, versions()))
+                host.refused = f"{host.address}: tapscan / Python / Ray {theirs} there, {ours} here: make them the same"
+        if host.refused:
+            log.error("host refused: %s", host.refused)
+            return
+        assert host.facts is not None
+        for name in host.facts.engines:
+            self._dispatch.desk(name)
+            self.places[host.node, name] = place = Place(host, name)
+            self._start(place)
+
+    def _part(self, node: str, now: float) -> None:
+        host = self.hosts.pop(node)
+        log.warning("host %s is gone", host.address)
+        self.counters["cluster.host_gone"] += 1
+        for key in [key for key in self.places if key[0] == node]:
+            place = self.places.pop(key)
+            if place.seat is not None:
+                self._dispatch.unseat(place.seat, now, crashed=False)
+
+    def _start(self, place: Place) -> None:
+        assert place.host.facts is not None
+        place.retry_at = None
+        there = NodeAffinitySchedulingStrategy(place.host.node, soft=False)
+        place.actor = self._actor.options(num_cpus=0, max_concurrency=64, scheduling_strategy=there).remote(
+            self._recipe, place.engine, place.host.facts.name
+        )
+        actor = place.actor
+        up = actor.describe.remote().future()
+        up.add_done_callback(lambda done: self._post(self._up, place, actor, done))
+
+    def _up(self, place: Place, actor: Any, done: Any) -> None:
+        now = monotonic()
+        if place.actor is not actor or self.places.get((place.host.node, place.engine)) is not place:
+            return
+        if error := done.exception():
+            place.trouble = str(error).strip().splitlines()[-1]
+            self._fell(place, now, place.trouble)
+            return
+        slots, timeout, place.version, place.database = done.result()
+        place.trouble = None
+        place.seat = self._dispatch.seat(Post(place.engine, place.host.node, slots, timeout), now)
+        place.seat.paused = place.host.silent
+        if all(other.seat or other.trouble for other in self.places.values()):
+            self._ready.set()
+
+    def _ping(self, host: Host, now: float) -> None:
+        actors = [place.actor for place in self.places.values() if place.host is host and place.seat is not None]
+        if host.asked or not actors:
+            if not actors:
+                host.heard = now
+            return
+        host.asked = True
+        actors[0].ping.remote().future().add_done_callback(lambda done: self._post(self._pong, host, done))
+
+    def _pong(self, host: Host, done: Any) -> None:
+        host.asked = False
+        if done.exception() is None:
+            host.heard = monotonic()
+
+    def _tick(self, now: float) -> None:
+        for host in self.hosts.values():
+            self._hear(host, now)
+        for seat in self._dispatch.late(now):
+            place = self.places[seat.post.host, seat.post.engine]
+            ray.kill(place.actor)
+            self._fell(place, now, "no answer in time")
+        for place in self.places.values():
+            if place.leaving:
+                self._retire(place, now)
+            if place.retry_at is not None and now > place.retry_at:
+                self._start(place)
+        self._dispatch.expire(now)
+        if now - self._heard > LOST:
+            self._heard = now
+            self._lost("the head of the cluster doesn't answer")
+
+    def _hear(self, host: Host, now: float) -> None:
+        silent = now - host.heard > SILENCE
+        if silent == host.silent:
+            return
+        host.silent = silent
+        log.warning("host %s %s", host.address, "is silent" if silent else "answers again")
+        for place in self.places.values():
+            if place.host is host and place.seat is not None:
+                (self._dispatch.pause if silent else self._dispatch.resume)(place.seat, now)

@@ -1,0 +1,277 @@
+"""Which host scans which object: the queues, the placement, the batches and the second tries of a cluster.
+
+The third arrow of the walk, when engines run on many hosts. Nothing here knows Ray, sockets, threads or clocks:
+`engines.cluster` calls it from one thread and does what it says. Seconds are monotonic.
+
+- Work goes to the host with the least outstanding bytes for that engine.
+- Objects travel together only when there is a queue, and only as many as take a few milliseconds to scan.
+- What was with an engine that died is scanned again, each object alone: the one that is there when it dies again is
+  the one that kills it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from engines.lane import Job
+from engines.verdicts import Verdict
+from sensor.noun import noun
+
+TOGETHER = 256  # objects in one call, at most
+TOGETHER_BYTES = 1 << 20  # bytes of them
+TOGETHER_SECONDS = 0.01  # that a call may take for being shared
+CRASHES = 2  # of an engine on one object alone, before it isn't tried again
+PATIENCE = 60.0  # seconds that an object waits for a host that runs the engine
+WIRE = 10.0  # seconds for the way to a host and back, beside the scan
+
+
+@noun
+class Post:
+    """One engine on one host, as that host describes it."""
+
+    engine: str
+    host: str  # its node's identity
+    slots: int
+    timeout: float  # seconds an object
+
+
+class Task:
+    """One object on its way to one engine."""
+
+    __slots__ = ("crashes", "job", "number", "since")
+
+    def __init__(self, job: Job, number: int, since: float) -> None:
+        self.job = job
+        self.number = number  # of the engine
+        self.since = since  # when it began to wait
+        self.crashes = 0
+
+
+class Call:
+    """Objects sent to one seat together."""
+
+    __slots__ = ("begun", "bytes", "number", "seat", "tasks")
+
+    def __init__(self, number: int, seat: Seat, tasks: list[Task], begun: float) -> None:
+        self.number = number
+        self.seat = seat
+        self.tasks = tasks
+        self.begun = begun
+        self.bytes = sum(task.job.target.size for task in tasks)
+
+    def deadline(self) -> float:
+        """When its host must have answered."""
+        rounds = -(-len(self.tasks) // max(self.seat.post.slots, 1)) + self.seat.ahead
+        return self.begun + self.seat.post.timeout * rounds + WIRE
+
+
+class Seat:
+    """A post that is taken: how much is there, and how fast it goes."""
+
+    __slots__ = ("ahead", "alone", "bytes", "calls", "pace", "paused", "post")
+
+    def __init__(self, post: Post) -> None:
+        self.post = post
+        self.calls: dict[int, Call] = {}
+        self.bytes = 0  # outstanding
+        self.pace: float | None = None  # seconds an object takes in the engine, lately
+        self.paused = False  # its host is silent or leaves: nothing new
+        self.alone = False  # a suspect is there, or to come: nothing else meanwhile
+        self.ahead = 0  # calls that may wait there beyond the slots
+
+    def free(self) -> int:
+        """Calls that may be sent."""
+        if self.paused or self.alone:
+            return 0
+        return self.post.slots + self.ahead - len(self.calls)
+
+    def note(self, seconds: float) -> None:
+        """Learns how long a scan takes. Quick engines get a call in advance, so that they needn't wait for the wire."""
+        self.pace = seconds if self.pace is None else self.pace * 0.8 + seconds * 0.2
+        self.ahead = self.post.slots if self.pace < 5 * TOGETHER_SECONDS else 0
+
+    def together(self) -> int:
+        """Objects that may share a call."""
+        if self.pace is None:
+            return 1
+        return max(1, min(TOGETHER, int(TOGETHER_SECONDS * self.post.slots / max(self.pace, 1e-6))))
+
+
+class Desk:
+    """All there is of one engine: what waits for it, and where it runs."""
+
+    __slots__ = ("name", "number", "seats", "suspects", "waiting")
+
+    def __init__(self, number: int, name: str) -> None:
+        self.number = number
+        self.name = name
+        self.waiting: deque[Task] = deque()
+        self.suspects: deque[Task] = deque()
+        self.seats: list[Seat] = []
+
+
+Send = Callable[[Call], None]
+Say = Callable[[Task, Verdict], None]
+
+
+class Dispatch:
+    """`send` brings a call on its way; `say` takes a verdict. Neither may come back in here at once."""
+
+    def __init__(self, send: Send, say: Say) -> None:
+        self.desks: list[Desk] = []
+        self._by_name: dict[str, Desk] = {}
+        self._send = send
+        self._say = say
+        self._calls: dict[int, Call] = {}
+        self._count = 0
+
+    def desk(self, name: str) -> Desk:
+        """The desk of an engine; a new one for a new name."""
+        if name not in self._by_name:
+            self._by_name[name] = Desk(len(self.desks), name)
+            self.desks.append(self._by_name[name])
+        return self._by_name[name]
+
+    def seats(self) -> Iterator[Seat]:
+        """All seats of all engines."""
+        for desk in self.desks:
+            yield from desk.seats
+
+    def seat(self, post: Post, now: float) -> Seat:
+        """An engine has come up on a host."""
+        desk = self.desk(post.engine)
+        seat = Seat(post)
+        desk.seats.append(seat)
+        self._move(desk, now)
+        return seat
+
+    def ask(self, job: Job, now: float) -> None:
+        """Queues an object for all engines."""
+        for desk in self.desks:
+            if desk.number in job.verdicts:
+                continue
+            desk.waiting.append(Task(job, desk.number, now))
+            self._move(desk, now)
+
+    def answered(self, number: int, verdicts: list[Verdict], now: float) -> None:
+        """A host has answered a call; one that was given up meanwhile isn't waited for any more."""
+        if (call := self._calls.pop(number, None)) is None:
+            return
+        seat = self._off(call)
+        spent = sum(verdict.seconds for verdict in verdicts)
+        seat.note(spent / max(len(verdicts), 1))
+        for task, verdict in zip(call.tasks, verdicts, strict=True):
+            self._say(task, verdict)
+        self._move(self.desk(seat.post.engine), now)
+
+    def broken(self, number: int, now: float) -> None:
+        """A call came to nothing, though its engine is still there; its objects wait again."""
+        if (call := self._calls.pop(number, None)) is None:
+            return
+        seat = self._off(call)
+        desk = self.desk(seat.post.engine)
+        self._again(desk.waiting, call.tasks, now)
+        self._move(desk, now)
+
+    def unseat(self, seat: Seat, now: float, crashed: bool) -> None:
+        """An engine is gone. `crashed`: it died while its host lives, so one of its objects may have killed it."""
+        desk = self.desk(seat.post.engine)
+        if seat in desk.seats:
+            desk.seats.remove(seat)
+        calls = list(seat.calls.values())
+        alone = crashed and sum(len(call.tasks) for call in calls) == 1
+        for call in calls:
+            self._calls.pop(call.number, None)
+            self._off(call)
+            self._again(desk.suspects if crashed else desk.waiting, self._guilty(call, alone), now)
+        self._move(desk, now)
+
+    def pause(self, seat: Seat, now: float) -> None:
+        """Its host is silent: nothing new goes there, and what is there goes elsewhere as well."""
+        seat.paused = True
+        desk = self.desk(seat.post.engine)
+        if any(not other.paused for other in desk.seats):
+            for call in list(seat.calls.values()):
+                self._calls.pop(call.number, None)
+                self._off(call)
+                self._again(desk.waiting, call.tasks, now)
+        self._move(desk, now)
+
+    def resume(self, seat: Seat, now: float) -> None:
+        """Its host is heard again."""
+        seat.paused = False
+        self._move(self.desk(seat.post.engine), now)
+
+    def late(self, now: float) -> list[Seat]:
+        """Seats that owe an answer for too long."""
+        return [seat for seat in self.seats() if any(now > call.deadline() for call in seat.calls.values())]
+
+    def expire(self, now: float) -> None:
+        """Objects for which no host was found in time are told so."""
+        for desk in self.desks:
+            for queue in (desk.waiting, desk.suspects):
+                while queue and now - queue[0].since > PATIENCE and not any(not seat.paused for seat in desk.seats):
+                    task = queue.popleft()
+                    self._say(task, Verdict(desk.name, "error", reason="no host runs it at present"))
+
+    def _guilty(self, call: Call, alone: bool) -> list[Task]:
+        """Those to be tried again: not what has killed its engine twice, all by itself."""
+        left = []
+        for task in call.tasks:
+            task.crashes += alone
+            if task.crashes < CRASHES:
+                left.append(task)
+            else:
+                self._say(task, Verdict(call.seat.post.engine, "error", reason="crashed the engine"))
+        return left
+
+    def _again(self, queue: deque[Task], tasks: list[Task], now: float) -> None:
+        for task in reversed(tasks):
+            task.since = now
+            queue.appendleft(task)
+
+    def _off(self, call: Call) -> Seat:
+        seat = call.seat
+        seat.calls.pop(call.number, None)
+        seat.bytes -= call.bytes
+        if not seat.calls:
+            seat.alone = False
+        return seat
+
+    def _move(self, desk: Desk, now: float) -> None:
+        """Sends what can be sent."""
+        self._move_suspects(desk, now)
+        while desk.waiting:
+            seats = [seat for seat in desk.seats if seat.free() > 0]
+            if not seats:
+                return
+            seat = min(seats, key=lambda one: (one.bytes, len(one.calls)))
+            self._put(seat, self._batch(desk, seat, sum(one.free() for one in seats)), now)
+
+    def _move_suspects(self, desk: Desk, now: float) -> None:
+        """One suspect at a time, to a seat where nothing else is; a busy one is kept from new work until it is idle."""
+        if not desk.suspects or any(seat.alone and seat.calls for seat in desk.seats):
+            return
+        seats = [seat for seat in desk.seats if not seat.paused]
+        if seats:
+            seat = min(seats, key=lambda one: (not one.alone, len(one.calls)))
+            seat.alone = True
+            if not seat.calls:
+                self._put(seat, [desk.suspects.popleft()], now)
+
+    def _batch(self, desk: Desk, seat: Seat, free: int) -> list[Task]:
+        """The next to travel together: no more than a fair share of the queue."""
+        share = min(seat.together(), -(-len(desk.waiting) // free))
+        tasks = [desk.waiting.popleft()]
+        size = tasks[0].job.target.size
+        while len(tasks) < share and (size := size + desk.waiting[0].job.target.size) <= TOGETHER_BYTES:
+            tasks.append(desk.waiting.popleft())
+        return tasks
+
+    def _put(self, seat: Seat, tasks: list[Task], now: float) -> None:
+        self._count += 1
+        call = Call(self._count, seat, tasks, now)
+        self._calls[call.number] = seat.calls[call.number] = call
+        seat.bytes += call.bytes
+        self._send(call)

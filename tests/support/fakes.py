@@ -1,0 +1,79 @@
+"""Engines that do as they are told, on any host: what they do is named, so that it can travel."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+
+from engines.verdicts import Verdict
+
+
+class Fake:
+    """An engine whose `act` gets the object; what it returns is the status."""
+
+    version, database_version = "1.0", "7"
+
+    def __init__(self, name, act, timeout=5.0, slots=2):
+        self.name, self.timeout, self.slots = name, timeout, slots
+        self._act = act
+
+    def scan(self, target):
+        said = self._act(target)
+        return said if isinstance(said, Verdict) else Verdict(self.name, said)
+
+    def check(self):
+        return None
+
+    def close(self):
+        pass
+
+
+def clean(target):
+    return "clean"
+
+
+def by_content(target):
+    """Does what the object says."""
+    words = bytes(target.content.view()[:200]).decode("latin-1").split()
+    if "crash" in words:
+        os.abort()
+    if "hang" in words:
+        time.sleep(3600)
+    if "raise" in words:
+        raise ValueError("told to")
+    if "slow" in words:
+        time.sleep(0.4)
+    return "malicious" if "bad" in words else "clean"
+
+
+def wait_20_ms(target):
+    time.sleep(0.02)
+    return "clean"
+
+
+def wait_400_ms(target):
+    time.sleep(0.4)
+    return "clean"
+
+
+def digest(target):
+    import hashlib
+
+    with target.content.view() as view:
+        same = hashlib.sha256(view).hexdigest() == target.sha256
+    return "clean" if same else "suspicious"
+
+
+@dataclass
+class Kitchen:
+    """A recipe: `names -> (what they do, timeout, slots)`."""
+
+    engines: dict = field(default_factory=dict)
+
+    def names(self):
+        return list(self.engines)
+
+    def make(self, name):
+        act, timeout, slots = self.engines[name]
+        return Fake(name, globals()[act], timeout, slots)
