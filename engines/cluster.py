@@ -13,13 +13,14 @@ import os
 import platform
 import socket
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.metadata import version
+from itertools import chain
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
-from time import monotonic, monotonic_ns, sleep
-from typing import Any, Protocol
+from time import monotonic, monotonic_ns
+from typing import Any
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -27,12 +28,13 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from engines.dispatch import Call, Dispatch, Post, Seat, Task
-from engines.lane import Job, Lane
+from engines.lane import Job
 from engines.outcome import MAX_BYTES, MAX_OBJECTS, Outcome, Scanned
-from engines.parcel import label, pieces, unpacked
-from engines.verdicts import Engine, Verdict
+from engines.parcel import label, pieces
+from engines.scanner import Facts, Recipe, Scanner
+from engines.verdicts import Verdict
 from reassembly.objects import Object
-from sensor.noun import noun, state
+from sensor.noun import state
 
 log = logging.getLogger(__name__)
 
@@ -45,29 +47,8 @@ START = 60.0  # seconds for the first host to come up with its engines
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 30.0  # seconds before an engine that died is started again
 
 
-class Recipe(Protocol):
-    """The engines of a host, asked on that host: it travels by pickle, and names code that is installed there."""
-
-    def names(self) -> Sequence[str]:
-        """What the host is to run."""
-        ...
-
-    def make(self, name: str) -> Engine:
-        """One of them; raises ValueError or OSError when it can't be made."""
-        ...
-
-
 class ClusterError(Exception):
     """There is no cluster to work with; the text says why."""
-
-
-@noun
-class Facts:
-    """What a host says of itself."""
-
-    name: str
-    versions: tuple[str, str, str]  # tapscan, Python, Ray
-    engines: tuple[str, ...]
 
 
 @state
@@ -104,55 +85,10 @@ def versions() -> tuple[str, str, str]:
     return version("tapscan"), platform.python_version(), ray.__version__
 
 
-class _Errand(Job):
-    """A scan asked for from elsewhere."""
-
-    __slots__ = ("at", "replies")
-
-    def __init__(self, target: Object, at: int, replies: SimpleQueue[tuple[int, Verdict]]) -> None:
-        super().__init__(target, 0, monotonic_ns(), 1)
-        self.at = at
-        self.replies = replies
-
-
-class Scanner:
-    """The actor: one engine on one host."""
-
-    def __init__(self, recipe: Recipe, name: str, host: str) -> None:
-        self._engine = recipe.make(name)
-        self._lane = Lane(0, self._engine, host, self._done, Counter())
-        Thread(target=self._watch, name="engine-deadlines", daemon=True).start()
-
-    def describe(self) -> tuple[int, float, str | None, str | None]:
-        """Slots, timeout, version and database of the engine."""
-        one = self._engine
-        return one.slots, one.timeout, one.version, one.database_version
-
-    def scan(self, rows: list[tuple[Object, Any]]) -> tuple[list[Verdict], int]:
-        """A verdict for each object, and how many scans hang."""
-        replies: SimpleQueue[tuple[int, Verdict]] = SimpleQueue()
-        for at, (about, body) in enumerate(rows):
-            given = [body] if isinstance(body, bytes) else ray.get(body)
-            self._lane.put(_Errand(unpacked(about, given), at, replies))
-        verdicts: dict[int, Verdict] = {}
-        while len(verdicts) < len(rows):
-            at, verdict = replies.get()
-            verdicts.setdefault(at, verdict)
-        return [verdicts[at] for at in range(len(rows))], self._lane.stuck
-
+class _Actor(Scanner):
     @ray.method(concurrency_group="health")
     def ping(self) -> None:
         """Answers as long as the host can be reached."""
-
-    def _watch(self) -> None:
-        while True:
-            sleep(TICK)
-            self._lane.watch(monotonic())
-
-    @staticmethod
-    def _done(job: Job, number: int, verdict: Verdict) -> None:
-        assert isinstance(job, _Errand)
-        job.replies.put((job.at, verdict))
 
 
 def _describe(recipe: Recipe) -> Facts:
@@ -184,12 +120,12 @@ class Cluster:
         self._outcome = Outcome(max_bytes, max_objects)
         self._inbox: SimpleQueue[tuple[Callable[..., None], tuple[Any, ...]]] = SimpleQueue()
         self._dispatch = Dispatch(self._send, self._say)
-        self._bodies: dict[Job, list[Any]] = {}  # of large objects: what Ray keeps of them
+        self._parts: dict[Job, list[Any]] = {}  # of large objects: what Ray keeps of them
         self._stop = Event()
         self._ready = Event()
         self._heard = monotonic()  # when the head last answered
         self._connect(address)
-        self._actor = ray.remote(concurrency_groups={"health": 1})(Scanner)  # type: ignore[call-overload]
+        self._actor = ray.remote(concurrency_groups={"health": 1})(_Actor)  # type: ignore[call-overload]
         self._threads = [Thread(target=work, name=name, daemon=True) for work, name in self._work()]
         for thread in self._threads:
             thread.start()
@@ -261,21 +197,22 @@ class Cluster:
     def _ask(self, target: Object, arrived: int, submitted: int) -> None:
         job = Job(target, arrived, submitted, len(self._dispatch.desks))
         if target.size > INLINE:
-            self._bodies[job] = [ray.put(piece) for piece in pieces(target)]
+            self._parts[job] = [ray.put(piece) for piece in pieces(target)]
         self._dispatch.ask(job, monotonic())
 
     def _send(self, call: Call) -> None:
         place = self.places[call.seat.post.host, call.seat.post.engine]
-        rows = [(label(task.job.target), self._body(task.job)) for task in call.tasks]
-        future = place.actor.scan.remote(rows).future()
+        parts = [self._parts.get(task.job) for task in call.tasks]  # Ray hands these over itself, once to each host
+        rows = [
+            (label(task.job.target), len(refs) if refs else b"".join(pieces(task.job.target)))
+            for task, refs in zip(call.tasks, parts, strict=True)
+        ]
+        future = place.actor.scan.remote(rows, *chain.from_iterable(refs for refs in parts if refs)).future()
         future.add_done_callback(lambda done: self._post(self._answer, place, call, done))
-
-    def _body(self, job: Job) -> Any:
-        return self._bodies[job] if job in self._bodies else b"".join(pieces(job.target))
 
     def _say(self, task: Task, verdict: Verdict) -> None:
         if task.job.say(task.number, verdict):
-            self._bodies.pop(task.job, None)
+            self._parts.pop(task.job, None)
             self._outcome.finish(task.job)
 
     def _answer(self, place: Place, call: Call, done: Any) -> None:

@@ -22,6 +22,7 @@ NO_ENGINES = {
     "pool",
     "dispatch",
     "parcel",
+    "scanner",
     "cluster",
     "failover",
     "gates",
