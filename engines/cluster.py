@@ -323,14 +323,26 @@ class Cluster:
         if place.actor is not actor or self.places.get((place.host.node, place.engine)) is not place:
             return
         if error := done.exception():
-            place.trouble = str(error).strip().splitlines()[-1]
-            self._fell(place, now, place.trouble)
+            self._fell(place, now, str(error))
+            self._unmade(place, str(error))
             return
         slots, timeout, place.version, place.database = done.result()
         place.trouble = None
         place.seat = self._dispatch.seat(Post(place.engine, place.host.node, slots, timeout), now)
         place.seat.paused = place.host.silent
-        if all(other.seat or other.trouble for other in self.places.values()):
+        self._settled()
+
+    def _unmade(self, place: Place, why: str) -> None:
+        """It can't be made there. Where no other host can, its objects needn't wait for it."""
+        place.trouble = why.strip().splitlines()[-1]
+        others = [other for other in self.places.values() if other.engine == place.engine]
+        if "creation task" in why and all(other.trouble and other.seat is None for other in others):
+            self._dispatch.refuse(place.engine, place.trouble)
+        self._settled()
+
+    def _settled(self) -> None:
+        """Whether each engine of each host has come up, or said why not."""
+        if all(place.seat or place.trouble for place in self.places.values()):
             self._ready.set()
 
     def _ping(self, host: Host, now: float) -> None:

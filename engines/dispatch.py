@@ -101,7 +101,7 @@ class Seat:
 class Desk:
     """All there is of one engine: what waits for it, and where it runs."""
 
-    __slots__ = ("name", "number", "seats", "suspects", "waiting")
+    __slots__ = ("name", "number", "seats", "suspects", "trouble", "waiting")
 
     def __init__(self, number: int, name: str) -> None:
         self.number = number
@@ -109,6 +109,7 @@ class Desk:
         self.waiting: deque[Task] = deque()
         self.suspects: deque[Task] = deque()
         self.seats: list[Seat] = []
+        self.trouble: str | None = None  # why it can't be made anywhere
 
 
 Send = Callable[[Call], None]
@@ -143,6 +144,7 @@ class Dispatch:
         desk = self.desk(post.engine)
         seat = Seat(post)
         desk.seats.append(seat)
+        desk.trouble = None
         self._move(desk, now)
         return seat
 
@@ -153,6 +155,12 @@ class Dispatch:
                 continue
             desk.waiting.append(Task(job, desk.number, now))
             self._move(desk, now)
+
+    def refuse(self, engine: str, why: str) -> None:
+        """No host can make this engine, as long as none is seated: its objects needn't wait."""
+        desk = self.desk(engine)
+        desk.trouble = why
+        self._refuse(desk)
 
     def answered(self, number: int, verdicts: list[Verdict], now: float) -> None:
         """A host has answered a call; one that was given up meanwhile isn't waited for any more."""
@@ -242,12 +250,17 @@ class Dispatch:
     def _move(self, desk: Desk, now: float) -> None:
         """Sends what can be sent."""
         self._move_suspects(desk, now)
+        self._refuse(desk)
         while desk.waiting:
             seats = [seat for seat in desk.seats if seat.free() > 0]
             if not seats:
                 return
             seat = min(seats, key=lambda one: (one.bytes, len(one.calls)))
             self._put(seat, self._batch(desk, seat, sum(one.free() for one in seats)), now)
+
+    def _refuse(self, desk: Desk) -> None:
+        while desk.waiting and desk.trouble is not None and not desk.seats:
+            self._say(desk.waiting.popleft(), Verdict(desk.name, "error", reason=desk.trouble))
 
     def _move_suspects(self, desk: Desk, now: float) -> None:
         """One suspect at a time, to a seat where nothing else is; a busy one is kept from new work until it is idle."""
