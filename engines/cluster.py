@@ -110,6 +110,7 @@ class Cluster:
         *,
         max_bytes: int = MAX_BYTES,
         max_objects: int = MAX_OBJECTS,
+        outcome: Outcome | None = None,
         lost: Callable[[str], None] = log.error,
     ) -> None:
         self.counters: Counter[str] = Counter()
@@ -117,7 +118,7 @@ class Cluster:
         self.places: dict[tuple[str, str], Place] = {}
         self._recipe = recipe
         self._lost = lost
-        self._outcome = Outcome(max_bytes, max_objects)
+        self._outcome = outcome or Outcome(max_bytes, max_objects)
         self._inbox: SimpleQueue[tuple[Callable[..., None], tuple[Any, ...]]] = SimpleQueue()
         self._dispatch = Dispatch(self._send, self._say)
         self._parts: dict[Job, list[Any]] = {}  # of large objects: what Ray keeps of them

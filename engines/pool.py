@@ -30,9 +30,10 @@ class Pool:
         host: str | None = None,
         max_bytes: int = MAX_BYTES,
         max_objects: int = MAX_OBJECTS,
+        outcome: Outcome | None = None,
     ) -> None:
         self.counters: Counter[str] = Counter()
-        self._outcome = Outcome(max_bytes, max_objects)
+        self._outcome = outcome or Outcome(max_bytes, max_objects)
         self._lanes = [Lane(at, one, host or "local", self._done, self.counters) for at, one in enumerate(engines)]
         self._stop = Event()
         if self._lanes:
