@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 
 INLINE = 64 << 10  # bytes of an object that travel within the call; larger ones go once to each host
 TICK = 0.05  # seconds between two looks at deadlines
+CONNECT = 5.0  # seconds for the head to take a connection
 ROUND = 1.0  # seconds between two looks at the hosts
 SILENCE = 4.0  # seconds without an answer after which a host gets nothing new
 LOST = 6.0  # seconds without the head after which the cluster is lost
@@ -83,6 +84,15 @@ class Place:
 def versions() -> tuple[str, str, str]:
     """Of tapscan, Python and Ray: hosts whose are others can't work together."""
     return version("tapscan"), platform.python_version(), ray.__version__
+
+
+def _reach(address: str) -> None:
+    """Raises ClusterError where nothing listens: Ray itself would wait for minutes."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT).close()
+    except (OSError, ValueError) as error:
+        raise ClusterError(f"nothing answers: {error}") from None
 
 
 class _Actor(Scanner):
@@ -161,13 +171,15 @@ class Cluster:
     # What follows runs in the threads.
 
     def _connect(self, address: str) -> None:
-        own = (
-            {"num_cpus": os.cpu_count() or 1, "include_dashboard": False} if address == "new" else {"address": address}
-        )
+        own: dict[str, Any] = {"address": address}
+        if address == "new":
+            own = {"num_cpus": os.cpu_count() or 1, "include_dashboard": False}
+        elif address != "auto":
+            _reach(address)
         try:
             ray.init(log_to_driver=False, configure_logging=False, namespace="tapscan", **own)
         except (ConnectionError, RuntimeError, ValueError) as error:
-            raise ClusterError(f"Ray at {address}: {str(error).splitlines()[0]}") from None
+            raise ClusterError(str(error).splitlines()[0]) from None
 
     def _work(self) -> Iterator[tuple[Callable[[], None], str]]:
         yield self._run, "cluster"

@@ -18,10 +18,10 @@ from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from threading import Event, Lock, Thread
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from engines.lane import Job
-from engines.outcome import MAX_BYTES, MAX_OBJECTS, Outcome, Scanned
+from engines.outcome import MAX_BYTES, MAX_OBJECTS, AnyPool, Outcome, Scanned
 from engines.parcel import label, pieces, unpacked
 from engines.scanner import Recipe
 from reassembly.objects import Object
@@ -34,18 +34,6 @@ RETRY = 5.0  # seconds between two tries to get back to a cluster that was lost
 FAREWELL = 10.0  # seconds for the process to leave the cluster in order
 TOGETHER = 64  # objects or verdicts in one message, at most; nothing waits for company
 CHILD = "import engines.failover as f, sys; f.child(int(sys.argv[1]))"
-
-
-class Local(Protocol):
-    """A pool of this host."""
-
-    def submit(self, target: Object, arrived: int) -> None:
-        """As in `engines.pool`."""
-        ...
-
-    def close(self) -> None:
-        """As in `engines.pool`."""
-        ...
 
 
 class NoCluster(Exception):
@@ -62,7 +50,7 @@ class Failover:
         self,
         recipe: Recipe,
         address: str,
-        local: Callable[[Outcome], Local],
+        local: Callable[[Outcome], AnyPool],
         *,
         max_bytes: int = MAX_BYTES,
         max_objects: int = MAX_OBJECTS,
@@ -71,7 +59,7 @@ class Failover:
         self._outcome = Outcome(max_bytes, max_objects)
         self._arguments = recipe, address
         self._make_local = local
-        self._local: Local | None = None
+        self._local: AnyPool | None = None
         self._changing = Lock()  # of the three below
         self._link: _Link | None = None  # while the cluster is there
         self._open: dict[int, tuple[Object, int]] = {}  # what it has: the object, and when it arrived
@@ -114,7 +102,7 @@ class Failover:
         if self._local is not None:
             self._local.close()
 
-    def _alone(self) -> Local:
+    def _alone(self) -> AnyPool:
         if self._local is None:
             self._local = self._make_local(_Into(self._outcome))
         return self._local

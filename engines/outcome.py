@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from queue import SimpleQueue
 from time import monotonic_ns
+from typing import Protocol
 
 from engines.lane import Job
 from engines.verdicts import Verdict
@@ -40,6 +41,28 @@ class Scanned:
     target: Object
     verdicts: tuple[Verdict, ...]
     latency: Latency
+
+
+class AnyPool(Protocol):
+    """What `engines.pool`, `engines.cluster` and `engines.failover` offer: made, used and closed by one thread."""
+
+    counters: Counter[str]
+
+    def submit(self, target: Object, arrived: int) -> None:
+        """Hands an object to all engines. `arrived`: monotonic ns of its last byte. Waits while too much is open."""
+        ...
+
+    def results(self, wait: bool = False) -> Iterator[Scanned]:
+        """What is finished, in the order in which it was; with `wait`, at least one if any is open."""
+        ...
+
+    def drain(self) -> Iterator[Scanned]:
+        """All that is open, as it finishes."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of the engines."""
+        ...
 
 
 class Outcome:

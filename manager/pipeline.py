@@ -19,8 +19,7 @@ from sensor.captures import CaptureError
 from sensor.noun import state
 
 if TYPE_CHECKING:
-    from engines.outcome import Scanned
-    from engines.pool import Pool
+    from engines.outcome import AnyPool, Scanned
     from sensor.captures import Capture
 
 Product: TypeAlias = Object | FlowEnd
@@ -66,7 +65,7 @@ def extracted(products: Iterable[Arrived]) -> Iterator[Item]:
         yield product
 
 
-def scanned(products: Iterable[Arrived], pool: Pool, alarms: Alarms) -> Iterator[Item]:
+def scanned(products: Iterable[Arrived], pool: AnyPool, alarms: Alarms) -> Iterator[Item]:
     """Objects with their verdicts, in the order in which their last engine answers, and alarms of flows gone by."""
     for arrived, product in products:
         if isinstance(product, FlowEnd):
@@ -79,7 +78,7 @@ def scanned(products: Iterable[Arrived], pool: Pool, alarms: Alarms) -> Iterator
         yield from _settled(pool.results(), alarms)
 
 
-def rest(pool: Pool, alarms: Alarms) -> Iterator[Item]:
+def rest(pool: AnyPool, alarms: Alarms) -> Iterator[Item]:
     """What is still with the engines when all captures are read."""
     yield from _settled(pool.drain(), alarms)
     yield from alarms.rest()

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 
+from engines.outcome import AnyPool
 from engines.verdicts import Engine
 from manager.alarms import Alarms
 from manager.assembly import build_engines, exact_engines, flow_table, fragment_limits, observer, overlap_policies
@@ -37,15 +38,14 @@ PIPE_WIDTH = 180  # columns of a table that isn't for a terminal
 def run(options: Options, scanning: bool) -> int:
     """Does the command; returns its exit code. Raises Stop when nothing can be done."""
     settings, _ = effective(options.config, options.rules)
-    if settings.pool.kind == "ray":
-        raise Stop('pool.kind "ray" isn\'t in this version yet; "local" is')
     one_line_logs(options.verbose)
     begun = time.monotonic()
     write, watch = to_descriptor(1), watcher(len(options.captures), options.quiet)
     made = Summary()
     with Interrupt() as interrupt:
         try:
-            engines = build_engines(settings, made, watch) if scanning else []
+            here = scanning and settings.pool.kind == "local"
+            engines = build_engines(settings, made, watch) if here else []
             _collect_seldom()
             summary = Job(options, settings, scanning, interrupt, engines).everywhere(write, watch)
         finally:
@@ -127,9 +127,7 @@ class Job:
             for timeline in self._timelines(shard, summary, after):
                 yield from extracted(timeline.products())
             return
-        from engines.pool import Pool
-
-        pool = Pool(self.engines, max_bytes=self.settings.pool.max_bytes)
+        pool = self._pool()
         alarms = Alarms(exact_engines(self.settings))
         try:
             for timeline in self._timelines(shard, summary, after):
@@ -137,6 +135,15 @@ class Job:
             yield from rest(pool, alarms)
         finally:
             pool.close()
+
+    def _pool(self) -> AnyPool:
+        if self.settings.pool.kind == "ray":
+            from manager.hosts import cluster
+
+            return cluster(self.settings, self.options.config, self.options.rules)
+        from engines.pool import Pool
+
+        return Pool(self.engines, max_bytes=self.settings.pool.max_bytes)
 
     def _timelines(self, shard: Shard, summary: Summary, after: After) -> Iterator[Timeline]:
         """Each capture that can be opened; what it said is counted when it has been read."""

@@ -356,8 +356,16 @@ def test_config_init_check_show(folder, tapscan):
     assert b"limits.flows = 7" in tapscan("config", "show", "--config", "own.toml").stdout
 
 
-def test_a_pool_that_is_not_there_yet(folder, tapscan):
-    (folder / "tapscan.toml").write_text("[pool]\nkind = 'ray'\naddress = 'auto'\n")
+def test_a_cluster_that_is_not_there_is_one_line(folder, tapscan):
+    (folder / "tapscan.toml").write_text("[pool]\nkind = 'ray'\naddress = '127.0.0.1:1'\n")
     done = tapscan("scan", "--config", "tapscan.toml", "bad.pcap")
     assert done.returncode == 2
-    assert "isn't in this version" in err(done)[0]
+    assert err(done) == ["tapscan: pool.address 127.0.0.1:1: nothing answers: [Errno 111] Connection refused"]
+
+
+def test_a_cluster_of_one_host(folder, tapscan):
+    (folder / "tapscan.toml").write_text("[pool]\nkind = 'ray'\naddress = 'new'\n")
+    done = tapscan("scan", "--json", "--config", "tapscan.toml", "bad.pcap")
+    assert done.returncode == 1, done.stderr
+    (alarm,) = documents(done, "tapscan.alarm")
+    assert alarm["rule"]["name"] == "EICAR_test_file"
