@@ -8,14 +8,14 @@ deadline and health.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-import platform
+import secrets
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from importlib.metadata import version
 from itertools import chain
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
@@ -23,21 +23,21 @@ from time import monotonic, monotonic_ns
 from typing import Any
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from engines.dispatch import Call, Dispatch, Post, Seat, Task
+from engines.dispatch import Call, Dispatch, Post, Task
 from engines.lane import Job
 from engines.outcome import MAX_BYTES, MAX_OBJECTS, Outcome, Scanned
 from engines.parcel import label, pieces
-from engines.scanner import Facts, Recipe, Scanner
+from engines.places import FIRST_PAUSE, Host, Place
+from engines.scanner import Recipe, Scanner, describe, refusal
 from engines.verdicts import Verdict
 from reassembly.objects import Object
-from sensor.noun import state
 
 log = logging.getLogger(__name__)
 
+NAMESPACE = "tapscan"  # of the actors' names
 INLINE = 64 << 10  # bytes of an object that travel within the call; larger ones go once to each host
 TICK = 0.05  # seconds between two looks at deadlines
 CONNECT = 5.0  # seconds for the head to take a connection
@@ -45,45 +45,23 @@ ROUND = 1.0  # seconds between two looks at the hosts
 SILENCE = 4.0  # seconds without an answer after which a host gets nothing new
 LOST = 6.0  # seconds without the head after which the cluster is lost
 START = 60.0  # seconds for the first host to come up with its engines
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 30.0  # seconds before an engine that died is started again
+LONGEST_PAUSE = 30.0  # seconds before an engine that died is started again
 
 
 class ClusterError(Exception):
     """There is no cluster to work with; the text says why."""
 
 
-@state
-class Host:
-    """A host as the cluster sees it."""
-
-    node: str
-    address: str
-    facts: Facts | None = None
-    refused: str | None = None  # why nothing is sent to it
-    heard: float = 0.0  # when it last answered
-    asked: bool = False  # an answer is due
-    silent: bool = False
-
-
-@state
-class Place:
-    """An engine on a host: its actor, and what goes wrong there."""
-
-    host: Host
-    engine: str
-    actor: Any = None
-    seat: Seat | None = None
-    version: str | None = None
-    database: str | None = None
-    trouble: str | None = None
-    pause: float = FIRST_PAUSE
-    retry_at: float | None = None
-    leaving: bool = False  # replaced as soon as nothing is open there
-
-
-def versions() -> tuple[str, str, str]:
-    """Of tapscan, Python and Ray: hosts whose are others can't work together."""
-    return version("tapscan"), platform.python_version(), ray.__version__
+def _connect(address: str) -> None:
+    own: dict[str, Any] = {"address": address}
+    if address == "new":
+        own = {"address": "local", "num_cpus": os.cpu_count() or 1, "include_dashboard": False}
+    elif address != "auto":
+        _reach(address)
+    try:
+        ray.init(log_to_driver=False, configure_logging=False, namespace=NAMESPACE, **own)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise ClusterError(str(error).splitlines()[0]) from None
 
 
 def _reach(address: str) -> None:
@@ -100,10 +78,10 @@ class _Actor(Scanner):
     def ping(self) -> None:
         """Answers as long as the host can be reached."""
 
-
-def _describe(recipe: Recipe) -> Facts:
-    """Runs on a host that has just been seen."""
-    return Facts(os.environ.get("TAPSCAN_HOST") or socket.gethostname(), versions(), tuple(recipe.names()))
+    @ray.method(concurrency_group="health")
+    def report(self) -> dict[str, Any]:
+        """What it has done: `Scanner.done`."""
+        return self.done()
 
 
 class Cluster:
@@ -135,13 +113,14 @@ class Cluster:
         self._stop = Event()
         self._ready = Event()
         self._heard = monotonic()  # when the head last answered
-        self._connect(address)
+        _connect(address)
         self._actor = ray.remote(concurrency_groups={"health": 1})(_Actor)  # type: ignore[call-overload]
         self._threads = [Thread(target=work, name=name, daemon=True) for work, name in self._work()]
         for thread in self._threads:
             thread.start()
-        if not self._ready.wait(START):
-            why = "; ".join(host.refused or f"{host.address}: no engine yet" for host in self.hosts.values())
+        self._ready.wait(START)
+        if not self.places:
+            why = "; ".join(host.refused or f"{host.address}: no engine" for host in self.hosts.values())
             self.close()
             raise ClusterError(f"no host of the cluster can scan: {why or 'it has none'}")
 
@@ -169,17 +148,6 @@ class Cluster:
         ray.shutdown()
 
     # What follows runs in the threads.
-
-    def _connect(self, address: str) -> None:
-        own: dict[str, Any] = {"address": address}
-        if address == "new":
-            own = {"num_cpus": os.cpu_count() or 1, "include_dashboard": False}
-        elif address != "auto":
-            _reach(address)
-        try:
-            ray.init(log_to_driver=False, configure_logging=False, namespace="tapscan", **own)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise ClusterError(str(error).splitlines()[0]) from None
 
     def _work(self) -> Iterator[tuple[Callable[[], None], str]]:
         yield self._run, "cluster"
@@ -290,26 +258,22 @@ class Cluster:
     def _meet(self, host: Host) -> None:
         self.hosts[host.node] = host
         there = NodeAffinitySchedulingStrategy(host.node, soft=False)
-        asked = ray.remote(_describe).options(num_cpus=0, scheduling_strategy=there, max_retries=0)
+        asked = ray.remote(describe).options(num_cpus=0, scheduling_strategy=there, max_retries=0)
         asked.remote(self._recipe).future().add_done_callback(lambda done: self._post(self._met, host, done))
 
     def _met(self, host: Host, done: Any) -> None:
         if error := done.exception():
             host.refused = f"{host.address}: {type(error).__name__}: {str(error).strip().splitlines()[-1]}"
         else:
-            facts: Facts = done.result()
-            host.facts = facts
-            if facts.versions != versions():
-                theirs, ours = (" / ".join(one) for one in (facts.versions, versions()))
-                host.refused = f"{host.address}: tapscan / Python / Ray {theirs} there, {ours} here: make them the same"
+            host.facts = done.result()
+            host.refused = refusal(host.address, done.result())
         if host.refused:
             log.error("host refused: %s", host.refused)
-            return
-        assert host.facts is not None
-        for name in host.facts.engines:
+        for name in host.facts.engines if host.facts and not host.refused else ():
             self._dispatch.desk(name)
             self.places[host.node, name] = place = Place(host, name)
             self._start(place)
+        self._settled()
 
     def _part(self, node: str, now: float) -> None:
         host = self.hosts.pop(node)
@@ -324,7 +288,8 @@ class Cluster:
         assert place.host.facts is not None
         place.retry_at = None
         there = NodeAffinitySchedulingStrategy(place.host.node, soft=False)
-        place.actor = self._actor.options(num_cpus=0, max_concurrency=64, scheduling_strategy=there).remote(
+        name = f"{place.engine}@{place.host.node}#{secrets.token_hex(4)}"  # for `report`
+        place.actor = self._actor.options(name=name, num_cpus=0, max_concurrency=64, scheduling_strategy=there).remote(
             self._recipe, place.engine, place.host.facts.name
         )
         actor = place.actor
@@ -354,8 +319,9 @@ class Cluster:
         self._settled()
 
     def _settled(self) -> None:
-        """Whether each engine of each host has come up, or said why not."""
-        if all(place.seat or place.trouble for place in self.places.values()):
+        """Whether each host, and each engine of it, has come up or said why not."""
+        hosts = all(host.facts or host.refused for host in self.hosts.values())
+        if hosts and all(place.seat or place.trouble for place in self.places.values()):
             self._ready.set()
 
     def _ping(self, host: Host, now: float) -> None:
@@ -398,3 +364,37 @@ class Cluster:
         for place in self.places.values():
             if place.host is host and place.seat is not None:
                 (self._dispatch.pause if silent else self._dispatch.resume)(place.seat, now)
+
+
+def report(recipe: Recipe, address: str) -> list[dict[str, Any]]:
+    """The hosts of a cluster, what each says of itself, and what its engines have done for all sensors.
+
+    Raises ClusterError. A host: `name`, `address`, `refused` (why nothing is sent to it) and `engines`, each as
+    `Scanner.done` gives it.
+    """
+    _connect(address)
+    try:
+        nodes = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+        hosts = {node["NodeID"]: _host(recipe, Host(node["NodeID"], node["NodeManagerAddress"])) for node in nodes}
+        for name, space in ((one["name"], one["namespace"]) for one in ray.util.list_named_actors(all_namespaces=True)):
+            engine, _, node = name.partition("#")[0].partition("@")
+            if space == NAMESPACE and node in hosts:
+                with contextlib.suppress(ray.exceptions.RayError):  # it ends while we ask
+                    actor: Any = ray.get_actor(name, NAMESPACE)
+                    hosts[node]["engines"].append({"name": engine, **ray.get(actor.report.remote(), timeout=CONNECT)})
+        return sorted(hosts.values(), key=lambda host: str(host["name"]))
+    finally:
+        ray.shutdown()
+
+
+def _host(recipe: Recipe, host: Host) -> dict[str, Any]:
+    try:
+        there = NodeAffinitySchedulingStrategy(host.node, soft=False)
+        asked = ray.remote(describe).options(num_cpus=0, scheduling_strategy=there, max_retries=0)
+        host.facts = ray.get(asked.remote(recipe), timeout=START)
+        host.refused = refusal(host.address, host.facts)
+    except ray.exceptions.RayError as error:
+        host.refused = str(error).strip().splitlines()[-1]
+    name = host.facts.name if host.facts is not None else None
+    engines: list[dict[str, Any]] = []
+    return {"name": name, "address": host.address, "refused": host.refused, "engines": engines}

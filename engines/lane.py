@@ -77,6 +77,10 @@ class Lane:
         if len(self._workers) < self.engine.slots:
             self._start()
 
+    def waiting(self) -> int:
+        """Jobs in the queue."""
+        return self._jobs.qsize()
+
     def watch(self, now: float) -> None:
         """Gives up on scans over their deadline; `now` is `monotonic()`."""
         for worker in tuple(self._workers):

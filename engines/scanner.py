@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import os
+import platform
+import socket
+from collections import Counter, deque
 from collections.abc import Sequence
+from importlib.metadata import version
 from itertools import islice
 from queue import SimpleQueue
 from threading import Thread
 from time import monotonic, monotonic_ns, sleep
-from typing import Protocol
+from typing import Any, Protocol
 
 from engines.lane import Job, Lane
 from engines.parcel import unpacked
@@ -17,6 +21,8 @@ from reassembly.objects import Object
 from sensor.noun import noun
 
 TICK = 0.05  # seconds between two looks at the deadlines
+LATELY = 10.0  # seconds of which `done` tells
+KEPT = 100_000  # scans, at most, that it tells of
 
 
 class Recipe(Protocol):
@@ -56,7 +62,9 @@ class Scanner:
 
     def __init__(self, recipe: Recipe, name: str, host: str) -> None:
         self._engine = recipe.make(name)
-        self._lane = Lane(0, self._engine, host, self._done, Counter())
+        self._lane = Lane(0, self._engine, host, self._finished, Counter())
+        self._scanned = self._errors = 0
+        self._lately: deque[tuple[float, int, float]] = deque(maxlen=KEPT)  # when, bytes, seconds
         Thread(target=self._watch, name="engine-deadlines", daemon=True).start()
 
     def describe(self) -> tuple[int, float, str | None, str | None]:
@@ -74,8 +82,30 @@ class Scanner:
         verdicts: dict[int, Verdict] = {}
         while len(verdicts) < len(rows):
             at, verdict = replies.get()
-            verdicts.setdefault(at, verdict)
+            if verdicts.setdefault(at, verdict) is verdict:
+                self._note(rows[at][0].size, verdict)
         return [verdicts[at] for at in range(len(rows))], self._lane.stuck
+
+    def done(self) -> dict[str, Any]:
+        """What it has done: all objects and errors, and the rates, per second, and milliseconds of the latest ones."""
+        lately = [one for one in self._lately if one[0] > monotonic() - LATELY]
+        spent = sorted(1000 * seconds for _, _, seconds in lately)
+        return {
+            "version": self._engine.version,
+            "database": self._engine.database_version,
+            "scanned": self._scanned,
+            "errors": self._errors,
+            "waiting": self._lane.waiting(),
+            "objects_s": len(lately) / LATELY,
+            "mb_s": sum(size for _, size, _ in lately) / LATELY / 1e6,
+            "median_ms": spent[len(spent) // 2] if spent else None,
+            "p99_ms": spent[len(spent) * 99 // 100] if spent else None,
+        }
+
+    def _note(self, size: int, verdict: Verdict) -> None:
+        self._scanned += 1
+        self._errors += verdict.status in ("error", "timeout")
+        self._lately.append((monotonic(), size, verdict.seconds))
 
     def _watch(self) -> None:
         while True:
@@ -83,6 +113,24 @@ class Scanner:
             self._lane.watch(monotonic())
 
     @staticmethod
-    def _done(job: Job, number: int, verdict: Verdict) -> None:
+    def _finished(job: Job, number: int, verdict: Verdict) -> None:
         assert isinstance(job, _Errand)
         job.replies.put((job.at, verdict))
+
+
+def versions() -> tuple[str, str, str]:
+    """Of tapscan, Python and Ray: hosts whose are others can't work together."""
+    return version("tapscan"), platform.python_version(), version("ray")
+
+
+def describe(recipe: Recipe) -> Facts:
+    """Runs on a host that has just been seen."""
+    return Facts(os.environ.get("TAPSCAN_HOST") or socket.gethostname(), versions(), tuple(recipe.names()))
+
+
+def refusal(address: str, facts: Facts) -> str | None:
+    """Why nothing may be sent to a host, or None."""
+    if facts.versions == versions():
+        return None
+    theirs, ours = (" / ".join(one) for one in (facts.versions, versions()))
+    return f"{address}: tapscan / Python / Ray {theirs} there, {ours} here: make them the same"

@@ -9,16 +9,21 @@ import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from manager import VERSION
 from manager.options import Options, Stop
+
+if TYPE_CHECKING:
+    from manager.cluster import Member
 
 Command: TypeAlias = Callable[[Namespace], int]  # gives the exit code
 
 ABOUT = "A passive network malware sensor: puts e-mails, web pages and files together from packets and scans them."
 SCAN = """Exit code: 0 nothing found, 1 something malicious, 2 an input or engine could not be used (all else is done
 and shown, whatever was found)."""
+HOST = """Runs until it is ended. Which engines this host has says its own settings file. Exit code: 0 ended, 2 could
+not be started."""
 MOST_WORKERS = 256
 
 
@@ -74,6 +79,30 @@ def _config_show(given: Namespace) -> int:
     return show_settings(given.config, given.json)
 
 
+def _cluster_head(given: Namespace) -> int:
+    from manager.cluster import start_head
+
+    return start_head(_member(given), given.port)
+
+
+def _cluster_join(given: Namespace) -> int:
+    from manager.cluster import join
+
+    return join(_member(given), given.address)
+
+
+def _cluster_status(given: Namespace) -> int:
+    from manager.cluster import show_status
+
+    return show_status(given.address, given.json)
+
+
+def _member(given: Namespace) -> Member:
+    from manager.cluster import Member
+
+    return Member(given.bind, given.config, given.token, given.name)
+
+
 def parser() -> Parser:
     """All commands, with their options."""
     top = Parser(prog="tapscan", description=ABOUT)
@@ -92,6 +121,8 @@ def parser() -> Parser:
     _takes_rules(engines)
     config = _command(commands, "config", None, "Writes, checks and shows the settings.")
     _config_commands(config.add_subparsers(title="commands", metavar="COMMAND", required=True))
+    cluster = _command(commands, "cluster", None, "Makes this host one of several that scan, and shows what they do.")
+    _cluster_commands(cluster.add_subparsers(title="commands", metavar="COMMAND", required=True))
     return top
 
 
@@ -105,6 +136,27 @@ def _config_commands(commands: Any) -> None:
     _takes_config(check, json=False)
     words = "Shows the effective values and where each comes from."
     _takes_config(_command(commands, "show", _config_show, words))
+
+
+def _cluster_commands(commands: Any) -> None:
+    head = _command(commands, "head", _cluster_head, "Starts a cluster: its head, which also scans.", HOST)
+    _takes_member(head)
+    head.add_argument("--port", metavar="N", type=int, default=6379, help="of the head (default: %(default)s)")
+    join = _command(commands, "join", _cluster_join, "Makes this host one of a cluster.", HOST)
+    join.add_argument("address", metavar="HOST:PORT", help="of the cluster's head")
+    _takes_member(join)
+    words = "Shows hosts and engines: versions, databases, rates, errors, latency."
+    status = _command(commands, "status", _cluster_status, words, "Exit code: 0, or 2 when a host is refused.")
+    status.add_argument("address", metavar="HOST:PORT", nargs="?", default="auto", help="default: this host's cluster")
+    status.add_argument("--json", action="store_true", help="JSON lines, one a host")
+
+
+def _takes_member(command: Parser) -> None:
+    command.add_argument("--bind", metavar="IP", required=True, help="the address of this host that the others reach")
+    words = "file with the token that all hosts share (default: ~/.ray/auth_token; the head makes it)"
+    command.add_argument("--token", metavar="FILE", help=words)
+    command.add_argument("--name", metavar="NAME", help="of this host, in verdicts (default: its host name)")
+    _takes_config(command, json=False)
 
 
 def _command(commands: Any, name: str, does: Command | None, about: str, more: str = "") -> Parser:

@@ -50,6 +50,8 @@ def cluster(settings: Settings, config: str | None, rules: tuple[str, ...]) -> F
     address = settings.pool.address or "auto"
     if rules and address != "new":
         raise Stop("--rules: each host of a cluster has rules of its own; name them in its settings file")
+    if settings.pool.token is not None:
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": settings.pool.token}
     if config is not None:
         os.environ["TAPSCAN_CONFIG"] = os.path.abspath(config)  # noqa: PTH100 - as the user wrote it
 

@@ -43,6 +43,7 @@ class PoolSettings:
 
     kind: Literal["local", "ray"] = "local"
     address: str | None = None  # with "ray": HOST:PORT, "auto" or "new"
+    token: str | None = None  # with "ray": file with the token of the cluster; unset: ~/.ray/auth_token
     max_bytes: int = 256 << 20  # of objects waiting for engines; reading pauses beyond
 
 

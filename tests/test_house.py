@@ -23,6 +23,7 @@ NO_ENGINES = {
     "dispatch",
     "parcel",
     "scanner",
+    "places",
     "cluster",
     "failover",
     "gates",

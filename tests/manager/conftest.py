@@ -8,7 +8,7 @@ import traceback
 
 import pytest
 
-from manager import cli
+from manager import cli, report  # noqa: F401 - what another user may not be able to read is imported before
 
 
 @pytest.fixture
