@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from manager.effective import effective
@@ -87,11 +88,19 @@ def _run(member: Member, token: Path, own: Sequence[str]) -> int:
     _check_address(member.bind)
     effective(member.config)  # a settings file with a mistake is said now, not when the first sensor comes
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", *own, *flags(member)]
-    with subprocess.Popen(command, env=os.environ | environment(member, token), stdout=subprocess.DEVNULL) as ray:
+    with (
+        TemporaryFile("w+", errors="replace") as trouble,
+        subprocess.Popen(
+            command, env=os.environ | environment(member, token), stdout=subprocess.DEVNULL, stderr=trouble
+        ) as ray,
+    ):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: ray.terminate())
-        code = ray.wait()
-    return 0 if code in (0, -signal.SIGTERM, 128 + signal.SIGTERM) else 2
+        if ray.wait() in (0, -signal.SIGTERM, 128 + signal.SIGTERM):
+            return 0
+        trouble.seek(0)
+        last = [line.strip() for line in trouble if line.strip()][-1:]
+    raise Stop(f"ray start ended: {visible(last[0]) if last else 'it does not say why'}")
 
 
 def _check_address(bind: str) -> None:

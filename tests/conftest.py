@@ -1,6 +1,8 @@
 """What all tests share: EICAR's test file, `--accept` for the cases, and no skipping in continuous integration."""
 
 import os
+import secrets
+import tempfile
 
 import pytest
 from capture import eicar as eicar_bytes
@@ -8,6 +10,12 @@ from hypothesis import settings
 
 settings.register_profile("tapscan", deadline=None)  # a busy machine is no failure
 settings.load_profile("tapscan")
+
+# The token of the clusters that tests make: Ray reads it once, when it is first used.
+_token = tempfile.NamedTemporaryFile("w", prefix="tapscan-token-")  # noqa: SIM115 - gone when the tests end
+_token.write(secrets.token_hex(32))
+_token.flush()
+os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": _token.name}
 
 
 def pytest_addoption(parser):

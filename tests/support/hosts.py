@@ -1,0 +1,148 @@
+"""A cluster of real hosts: network namespaces on a bridge, each with its own Ray, started as users start it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+SUPPORT = str(Path(__file__).parent)
+SECONDS = 40  # for a host to come up
+TAPSCAN = [sys.executable, "-m", "manager.cli"]
+
+
+def needed():
+    """Says aloud on a user's machine, and fails in CI, where hosts can't be made."""
+    missing = [name for name in ("ip", "unshare") if shutil.which(name) is None]
+    if os.geteuid() != 0 or missing:
+        why = f"hosts are network namespaces: root and {', '.join(missing) or 'ip'} are needed (Debian: iproute2)"
+        pytest.fail(why) if os.environ.get("CI") == "true" else pytest.skip(why)
+
+
+def run(*words):
+    subprocess.run(words, check=True, capture_output=True)
+
+
+class Hosts:
+    """The head stands in the namespace of the test; the others have their own."""
+
+    def __init__(self, folder):
+        self._folder = Path(folder)
+        self._key = f"{os.getpid() % 10000}"
+        self._net = f"10.{78 + os.getpid() % 100}.{os.getpid() // 100 % 250}"
+        self._bridge = f"tsb{self._key}"
+        self._processes = {}
+        self.address = f"{self._net}.1:6379"
+        self.environment = {"PYTHONPATH": os.pathsep.join((SUPPORT, str(Path(SUPPORT).parents[1])))}
+
+    def __enter__(self):
+        run("ip", "link", "add", self._bridge, "type", "bridge")
+        run("ip", "addr", "add", f"{self._net}.1/24", "dev", self._bridge)
+        run("ip", "link", "set", self._bridge, "up")
+        self.start_head()
+        return self
+
+    def __exit__(self, *_):
+        for name in list(self._processes):
+            self.kill(name)
+        with contextlib.suppress(subprocess.CalledProcessError):
+            run("ip", "link", "del", self._bridge)
+
+    def start_head(self):
+        """For the first time, or again."""
+        self._start("head", [], "head", "--bind", f"{self._net}.1")
+
+    def add(self, *names):
+        """Further hosts, all at once."""
+        for name in names:
+            number = 10 + len(self._processes)
+            space, link = self._space(name), f"tsv{self._key}{name}"
+            run("ip", "netns", "add", space)
+            run("ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", space)
+            run("ip", "link", "set", link, "master", self._bridge, "up")
+            run("ip", "-n", space, "addr", "add", f"{self._net}.{number}/24", "dev", "eth0")
+            run("ip", "-n", space, "link", "set", "eth0", "up")
+            run("ip", "-n", space, "link", "set", "lo", "up")
+            files = self._folder / f"files-{name}"  # hosts share no disk
+            files.mkdir()
+            Path("/tmp/ray").mkdir(exist_ok=True)
+            own = f'mount -t tmpfs tmpfs /dev/shm && mount --bind {files} /tmp/ray && exec "$@"'
+            inside = ["ip", "netns", "exec", space, "unshare", "-m", "sh", "-c", own, "sh"]
+            self._start(name, inside, "join", self.address, "--bind", f"{self._net}.{number}")
+
+    def link(self, name, up):
+        """The cable of a host."""
+        run("ip", "link", "set", f"tsv{self._key}{name}", "up" if up else "down")
+
+    def actors(self, name):
+        """Processes of the engines on a host."""
+        shown = subprocess.run(["ip", "netns", "pids", self._space(name)], capture_output=True, text=True, check=True)
+        pids = [int(pid) for pid in shown.stdout.split()]
+        return [pid for pid in pids if b"_Actor" in _words(pid)]
+
+    def kill(self, name):
+        """Its power is gone."""
+        process = self._processes.pop(name)
+        if name == "head":
+            os.killpg(process.pid, signal.SIGKILL)
+            for pid in _group(process.pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        else:
+            shown = subprocess.run(["ip", "netns", "pids", self._space(name)], capture_output=True, text=True)
+            for pid in shown.stdout.split():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
+            with contextlib.suppress(subprocess.CalledProcessError):
+                run("ip", "link", "del", f"tsv{self._key}{name}")
+            run("ip", "netns", "del", self._space(name))
+        process.wait()
+
+    def _space(self, name):
+        return f"ts{self._key}{name}"
+
+    def _start(self, name, inside, *words):
+        with (self._folder / f"{name}.log").open("wb") as log:
+            self._processes[name] = subprocess.Popen(
+                [*inside, *TAPSCAN, "cluster", *words, "--name", name],
+                env=os.environ | self.environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        if name == "head":
+            self._listening(name)
+
+    def _listening(self, name):
+        import socket
+
+        host, _, port = self.address.partition(":")
+        until = time.monotonic() + SECONDS
+        while True:
+            with contextlib.suppress(OSError):
+                socket.create_connection((host, int(port)), timeout=1).close()
+                return
+            assert time.monotonic() < until, (self._folder / f"{name}.log").read_text()
+            assert self._processes[name].poll() is None, (self._folder / f"{name}.log").read_text()
+            time.sleep(0.1)
+
+
+def _words(pid):
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
+
+
+def _group(session):
+    """The processes of a session."""
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            if int((entry / "stat").read_text().rpartition(")")[2].split()[3]) == session:
+                yield int(entry.name)
