@@ -15,7 +15,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from bench import extract, latency, memory, peers, scan, start, workers
+from bench import cluster, extract, latency, memory, peers, scan, start, workers
 from bench.collection import HERE, Captures
 from bench.figures import Figure, text, write_json, write_markdown
 
@@ -28,6 +28,7 @@ GROUPS: dict[str, Group] = {
     "workers": workers.figures,
     "scan": partial(scan.figures, rules=STARTER),
     "latency": latency.figures,
+    "cluster": cluster.figures,
     "memory": memory.figures,
     "start": start.figures,
 }

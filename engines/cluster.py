@@ -44,7 +44,8 @@ CONNECT = 5.0  # seconds for the head to take a connection
 ROUND = 1.0  # seconds between two looks at the hosts
 SILENCE = 4.0  # seconds without an answer after which a host gets nothing new
 LOST = 6.0  # seconds without the head after which the cluster is lost
-START = 60.0  # seconds for the first host to come up with its engines
+MEET = 20.0  # seconds for the first host that has engines to be seen
+START = 60.0  # seconds for the engines of the hosts seen by then to come up
 LONGEST_PAUSE = 30.0  # seconds before an engine that died is started again
 
 
@@ -118,11 +119,11 @@ class Cluster:
         self._threads = [Thread(target=work, name=name, daemon=True) for work, name in self._work()]
         for thread in self._threads:
             thread.start()
-        self._ready.wait(START)
-        if not self.places:
+        if not (self._ready.wait(MEET) or self.places):
             why = "; ".join(host.refused or f"{host.address}: no engine" for host in self.hosts.values())
             self.close()
             raise ClusterError(f"no host of the cluster can scan: {why or 'it has none'}")
+        self._ready.wait(START)
 
     def submit(self, target: Object, arrived: int) -> None:
         """Hands an object to all engines. `arrived`: monotonic ns of its last byte. Waits while too much is open."""
@@ -320,8 +321,8 @@ class Cluster:
 
     def _settled(self) -> None:
         """Whether each host, and each engine of it, has come up or said why not."""
-        hosts = all(host.facts or host.refused for host in self.hosts.values())
-        if hosts and all(place.seat or place.trouble for place in self.places.values()):
+        met = self.places and all(host.facts or host.refused for host in self.hosts.values())
+        if met and all(place.seat or place.trouble for place in self.places.values()):
             self._ready.set()
 
     def _ping(self, host: Host, now: float) -> None:

@@ -20,7 +20,8 @@ from sensor.noun import noun
 
 TOGETHER = 256  # objects in one call, at most
 TOGETHER_BYTES = 1 << 20  # bytes of them
-TOGETHER_SECONDS = 0.01  # that a call may take for being shared
+TOGETHER_SECONDS = 0.05  # that a call may take for being shared, where there is a queue anyway
+QUICK = 0.05  # seconds of a scan, below which a host has its next objects before it asks
 CRASHES = 2  # of an engine on one object alone, before it isn't tried again
 PATIENCE = 60.0  # seconds that an object waits for a host that runs the engine
 WIRE = 10.0  # seconds for the way to a host and back, beside the scan
@@ -51,7 +52,7 @@ class Task:
 class Call:
     """Objects sent to one seat together."""
 
-    __slots__ = ("begun", "bytes", "number", "seat", "tasks")
+    __slots__ = ("before", "begun", "bytes", "number", "seat", "tasks")
 
     def __init__(self, number: int, seat: Seat, tasks: list[Task], begun: float) -> None:
         self.number = number
@@ -59,37 +60,41 @@ class Call:
         self.tasks = tasks
         self.begun = begun
         self.bytes = sum(task.job.target.size for task in tasks)
+        self.before = seat.open + len(tasks)  # objects that are scanned by the time this is
 
     def deadline(self) -> float:
         """When its host must have answered."""
-        rounds = -(-len(self.tasks) // max(self.seat.post.slots, 1)) + self.seat.ahead
+        rounds = -(-self.before // max(self.seat.post.slots, 1))
         return self.begun + self.seat.post.timeout * rounds + WIRE
 
 
 class Seat:
     """A post that is taken: how much is there, and how fast it goes."""
 
-    __slots__ = ("ahead", "alone", "bytes", "calls", "pace", "paused", "post")
+    __slots__ = ("alone", "bytes", "calls", "open", "pace", "paused", "post")
 
     def __init__(self, post: Post) -> None:
         self.post = post
         self.calls: dict[int, Call] = {}
-        self.bytes = 0  # outstanding
+        self.open = 0  # objects there
+        self.bytes = 0  # of these
         self.pace: float | None = None  # seconds an object takes in the engine, lately
         self.paused = False  # its host is silent or leaves: nothing new
         self.alone = False  # a suspect is there, or to come: nothing else meanwhile
-        self.ahead = 0  # calls that may wait there beyond the slots
 
     def free(self) -> int:
-        """Calls that may be sent."""
-        if self.paused or self.alone:
+        """Objects that may be sent. Quick engines get some in advance, so that they needn't wait for the wire.
+
+        Calls are bounded as well: what comes while they are on their way waits, and travels together.
+        """
+        quick = self.pace is not None and self.pace < QUICK
+        if self.paused or self.alone or len(self.calls) >= self.post.slots * (1 + quick):
             return 0
-        return self.post.slots + self.ahead - len(self.calls)
+        return (2 * max(self.post.slots, self.together()) if quick else self.post.slots) - self.open
 
     def note(self, seconds: float) -> None:
-        """Learns how long a scan takes. Quick engines get a call in advance, so that they needn't wait for the wire."""
+        """Learns how long a scan takes."""
         self.pace = seconds if self.pace is None else self.pace * 0.8 + seconds * 0.2
-        self.ahead = self.post.slots if self.pace < 5 * TOGETHER_SECONDS else 0
 
     def together(self) -> int:
         """Objects that may share a call."""
@@ -243,6 +248,7 @@ class Dispatch:
         seat = call.seat
         seat.calls.pop(call.number, None)
         seat.bytes -= call.bytes
+        seat.open -= len(call.tasks)
         if not seat.calls:
             seat.alone = False
         return seat
@@ -255,8 +261,8 @@ class Dispatch:
             seats = [seat for seat in desk.seats if seat.free() > 0]
             if not seats:
                 return
-            seat = min(seats, key=lambda one: (one.bytes, len(one.calls)))
-            self._put(seat, self._batch(desk, seat, sum(one.free() for one in seats)), now)
+            seat = min(seats, key=lambda one: (one.bytes, one.open))
+            self._put(seat, self._batch(desk, seat, len(seats)), now)
 
     def _refuse(self, desk: Desk) -> None:
         while desk.waiting and desk.trouble is not None and not desk.seats:
@@ -273,9 +279,9 @@ class Dispatch:
             if not seat.calls:
                 self._put(seat, [desk.suspects.popleft()], now)
 
-    def _batch(self, desk: Desk, seat: Seat, free: int) -> list[Task]:
+    def _batch(self, desk: Desk, seat: Seat, seats: int) -> list[Task]:
         """The next to travel together: no more than a fair share of the queue."""
-        share = min(seat.together(), -(-len(desk.waiting) // free))
+        share = min(seat.together(), seat.free(), -(-len(desk.waiting) // seats))
         tasks = [desk.waiting.popleft()]
         size = tasks[0].job.target.size
         while len(tasks) < share and (size := size + desk.waiting[0].job.target.size) <= TOGETHER_BYTES:
@@ -287,4 +293,5 @@ class Dispatch:
         call = Call(self._count, seat, tasks, now)
         self._calls[call.number] = seat.calls[call.number] = call
         seat.bytes += call.bytes
+        seat.open += len(tasks)
         self._send(call)

@@ -15,6 +15,7 @@ import pytest
 from fakes import Kitchen
 from samples import object_of
 
+from engines import cluster as cluster_module
 from engines import scanner
 from engines.cluster import Cluster, ClusterError
 from engines.pool import Pool
@@ -174,6 +175,7 @@ def actors():
 
 
 def test_a_host_with_other_versions_gets_no_work(monkeypatch, caplog):
+    monkeypatch.setattr(cluster_module, "MEET", 3.0)
     monkeypatch.setattr(scanner, "versions", lambda: ("9.9.9", "3.99", "2.99"))
     with pytest.raises(ClusterError, match=r"there, 9\.9\.9 / 3\.99 / 2\.99 here: make them the same"):
         cluster(Kitchen({"one": ("clean", 1.0, 1)}))

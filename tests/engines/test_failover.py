@@ -11,7 +11,8 @@ import pytest
 from fakes import Kitchen
 from samples import object_of
 
-from engines import failover
+from engines import cluster, failover
+from engines.cluster import Cluster, ClusterError
 from engines.failover import Failover, NoCluster
 from engines.pool import Pool
 
@@ -107,5 +108,6 @@ def test_no_cluster_at_the_start_is_said(address, why):
 
 def test_no_engine_on_any_host_is_said(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", SUPPORT)
-    with pytest.raises(NoCluster, match="no host of the cluster can scan"):
-        Failover(Kitchen({}), "new", lambda outcome: Pool([], outcome=outcome))
+    monkeypatch.setattr(cluster, "MEET", 3.0)
+    with pytest.raises(ClusterError, match="no host of the cluster can scan"):
+        Cluster(Kitchen({}), "new")

@@ -67,12 +67,13 @@ def digest(target):
 
 @dataclass
 class Kitchen:
-    """A recipe: `names -> (what they do, timeout, slots)`."""
+    """A recipe: `names -> (what they do, timeout, slots)`; on all hosts, or where `hosts` says."""
 
     engines: dict = field(default_factory=dict)
+    hosts: dict | None = None  # name -> names of its engines; others have none
 
     def names(self):
-        return list(self.engines)
+        return list(self.engines) if self.hosts is None else self.hosts.get(os.environ.get("TAPSCAN_HOST"), [])
 
     def make(self, name):
         act, timeout, slots = self.engines[name]
