@@ -116,7 +116,8 @@ class Cluster:
         self._heard = monotonic()  # when the head last answered
         _connect(address)
         self._actor = ray.remote(concurrency_groups={"health": 1})(_Actor)  # type: ignore[call-overload]
-        self._threads = [Thread(target=work, name=name, daemon=True) for work, name in self._work()]
+        work = (self._run, "cluster"), (self._look, "cluster-hosts")
+        self._threads = [Thread(target=one, name=name, daemon=True) for one, name in work]
         for thread in self._threads:
             thread.start()
         if not (self._ready.wait(MEET) or self.places):
@@ -149,10 +150,6 @@ class Cluster:
         ray.shutdown()
 
     # What follows runs in the threads.
-
-    def _work(self) -> Iterator[tuple[Callable[[], None], str]]:
-        yield self._run, "cluster"
-        yield self._look, "cluster-hosts"
 
     def _post(self, what: Callable[..., None], *given: Any) -> None:
         self._inbox.put((what, given))

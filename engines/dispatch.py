@@ -265,8 +265,8 @@ class Dispatch:
             self._put(seat, self._batch(desk, seat, len(seats)), now)
 
     def _refuse(self, desk: Desk) -> None:
-        while desk.waiting and desk.trouble is not None and not desk.seats:
-            self._say(desk.waiting.popleft(), Verdict(desk.name, "error", reason=desk.trouble))
+        while desk.trouble is not None and not desk.seats and (queue := desk.suspects or desk.waiting):
+            self._say(queue.popleft(), Verdict(desk.name, "error", reason=desk.trouble))
 
     def _move_suspects(self, desk: Desk, now: float) -> None:
         """One suspect at a time, to a seat where nothing else is; a busy one is kept from new work until it is idle."""
