@@ -262,7 +262,7 @@ class Dispatch:
             if not seats:
                 return
             seat = min(seats, key=lambda one: (one.bytes, one.open))
-            self._put(seat, self._batch(desk, seat, len(seats)), now)
+            self._put(seat, self._batch(desk, seat), now)
 
     def _refuse(self, desk: Desk) -> None:
         while desk.trouble is not None and not desk.seats and (queue := desk.suspects or desk.waiting):
@@ -279,8 +279,9 @@ class Dispatch:
             if not seat.calls:
                 self._put(seat, [desk.suspects.popleft()], now)
 
-    def _batch(self, desk: Desk, seat: Seat, seats: int) -> list[Task]:
+    def _batch(self, desk: Desk, seat: Seat) -> list[Task]:
         """The next to travel together: no more than a fair share of the queue."""
+        seats = sum(not one.paused for one in desk.seats)
         share = min(seat.together(), seat.free(), -(-len(desk.waiting) // seats))
         tasks = [desk.waiting.popleft()]
         size = tasks[0].job.target.size

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from samples import object_of
@@ -174,7 +174,7 @@ def test_no_more_than_a_fair_share_of_the_queue_travels_together():
         quick(desks, seat, 1e-5)
     calls = queued(desks, 10)
     assert max(len(call.tasks) for call in calls) <= 5
-    assert [seat.bytes for seat in desks.seats] == [50, 50]
+    assert sorted(seat.bytes for seat in desks.seats) == [40, 60]  # what is left over goes to who may still get a call
 
 
 def test_together_is_bounded_by_number_and_bytes():
@@ -596,4 +596,4 @@ def len_of(job):
 
 
 TestCluster = Cluster.TestCase
-TestCluster.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestCluster.settings = settings(max_examples=60, stateful_step_count=40, deadline=None, phases=[Phase.generate])
