@@ -5,8 +5,8 @@ The third arrow of the walk, when engines run on many hosts. Nothing here knows 
 
 - Work goes to the host with the least outstanding bytes for that engine.
 - Objects travel together only when there is a queue, and only as many as take a few milliseconds to scan.
-- What was with an engine that died is scanned again, each object alone: the one that is there when it dies again is
-  the one that kills it.
+- What was with an engine that died, or answered nothing in time, is scanned again, each object alone: the one that is
+  there when it dies again is the one that kills it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from engines.lane import Job
-from engines.verdicts import Verdict
+from engines.verdicts import Status, Verdict
 from sensor.noun import noun
 
 TOGETHER = 256  # objects in one call, at most
@@ -25,6 +25,10 @@ QUICK = 0.05  # seconds of a scan, below which a host has its next objects befor
 CRASHES = 2  # of an engine on one object alone, before it isn't tried again
 PATIENCE = 60.0  # seconds that an object waits for a host that runs the engine
 WIRE = 10.0  # seconds for the way to a host and back, beside the scan
+
+Fatal = tuple[Status, str]  # what is said of an object that ends its engine
+CRASHED: Fatal = "error", "crashed the engine"
+STOPPED: Fatal = "timeout", "the engine stopped answering"
 
 
 @noun
@@ -40,13 +44,14 @@ class Post:
 class Task:
     """One object on its way to one engine."""
 
-    __slots__ = ("crashes", "job", "number", "since")
+    __slots__ = ("crashes", "job", "number", "since", "suspect")
 
     def __init__(self, job: Job, number: int, since: float) -> None:
         self.job = job
         self.number = number  # of the engine
         self.since = since  # when it began to wait
         self.crashes = 0
+        self.suspect = False  # an engine died with it; until it is scanned, nothing shares a seat with it
 
 
 class Call:
@@ -184,20 +189,24 @@ class Dispatch:
             return
         seat = self._off(call)
         desk = self.desk(seat.post.engine)
-        self._again(desk.waiting, call.tasks, now)
+        self._again(desk, call.tasks, now)
         self._move(desk, now)
 
     def unseat(self, seat: Seat, now: float, crashed: bool) -> None:
-        """An engine is gone. `crashed`: it died while its host lives, so one of its objects may have killed it."""
+        """An engine is gone. `crashed`: it died while its host lives, so one of its objects may have killed it.
+
+        One that owed an answer for too long may have been stopped by an object as well.
+        """
         desk = self.desk(seat.post.engine)
         if seat in desk.seats:
             desk.seats.remove(seat)
         calls = list(seat.calls.values())
-        alone = crashed and sum(len(call.tasks) for call in calls) == 1
+        fatal = CRASHED if crashed else STOPPED if self._overdue(seat, now) else None
+        left = self._suspect(calls, fatal) if fatal else [task for call in calls for task in call.tasks]
         for call in calls:
             self._calls.pop(call.number, None)
             self._off(call)
-            self._again(desk.suspects if crashed else desk.waiting, self._guilty(call, alone), now)
+        self._again(desk, left, now)
         self._move(desk, now)
 
     def pause(self, seat: Seat, now: float) -> None:
@@ -208,7 +217,7 @@ class Dispatch:
             for call in list(seat.calls.values()):
                 self._calls.pop(call.number, None)
                 self._off(call)
-                self._again(desk.waiting, call.tasks, now)
+                self._again(desk, call.tasks, now)
         self._move(desk, now)
 
     def resume(self, seat: Seat, now: float) -> None:
@@ -218,7 +227,7 @@ class Dispatch:
 
     def late(self, now: float) -> list[Seat]:
         """Seats that owe an answer for too long."""
-        return [seat for seat in self.seats() if any(now > call.deadline() for call in seat.calls.values())]
+        return [seat for seat in self.seats() if self._overdue(seat, now)]
 
     def expire(self, now: float) -> None:
         """Objects for which no host was found in time are told so."""
@@ -228,21 +237,24 @@ class Dispatch:
                     task = queue.popleft()
                     self._say(task, Verdict(desk.name, "error", reason="no host runs it at present"))
 
-    def _guilty(self, call: Call, alone: bool) -> list[Task]:
-        """Those to be tried again: not what has killed its engine twice, all by itself."""
-        left = []
-        for task in call.tasks:
-            task.crashes += alone
-            if task.crashes < CRASHES:
-                left.append(task)
-            else:
-                self._say(task, Verdict(call.seat.post.engine, "error", reason="crashed the engine"))
-        return left
+    @staticmethod
+    def _overdue(seat: Seat, now: float) -> bool:
+        return any(now > call.deadline() for call in seat.calls.values())
 
-    def _again(self, queue: deque[Task], tasks: list[Task], now: float) -> None:
+    def _suspect(self, calls: list[Call], fatal: Fatal) -> list[Task]:
+        """An engine ended with these: to be tried again, but not what it was all alone with for the second time."""
+        tasks = [task for call in calls for task in call.tasks]
+        for task in tasks:
+            task.suspect = True
+            task.crashes += len(tasks) == 1
+        for task in (guilty := [task for task in tasks if task.crashes >= CRASHES]):
+            self._say(task, Verdict(self.desks[task.number].name, fatal[0], reason=fatal[1]))
+        return [task for task in tasks if task not in guilty]
+
+    def _again(self, desk: Desk, tasks: list[Task], now: float) -> None:
         for task in reversed(tasks):
             task.since = now
-            queue.appendleft(task)
+            (desk.suspects if task.suspect else desk.waiting).appendleft(task)
 
     def _off(self, call: Call) -> Seat:
         seat = call.seat
@@ -270,10 +282,8 @@ class Dispatch:
 
     def _move_suspects(self, desk: Desk, now: float) -> None:
         """One suspect at a time, to a seat where nothing else is; a busy one is kept from new work until it is idle."""
-        if not desk.suspects or any(seat.alone and seat.calls for seat in desk.seats):
-            return
         seats = [seat for seat in desk.seats if not seat.paused]
-        if seats:
+        if desk.suspects and seats and not any(seat.alone and seat.calls for seat in seats):
             seat = min(seats, key=lambda one: (not one.alone, len(one.calls)))
             seat.alone = True
             if not seat.calls:
