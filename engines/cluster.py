@@ -113,8 +113,8 @@ class Cluster:
         self._parts: dict[Job, list[Any]] = {}  # of large objects: what Ray keeps of them
         self._stop = Event()
         self._ready = Event()
-        self._heard = monotonic()  # when the head last answered
         _connect(address)
+        self._heard = monotonic()  # when the head last answered
         self._actor = ray.remote(concurrency_groups={"health": 1})(_Actor)  # type: ignore[call-overload]
         work = (self._run, "cluster"), (self._look, "cluster-hosts")
         self._threads = [Thread(target=one, name=name, daemon=True) for one, name in work]
