@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,11 +24,12 @@ from manager.options import Stop
 from manager.visible import visible
 from sensor.noun import noun
 
-PORT = 6379
+RAY = (sys.executable, "-m", "ray.scripts.scripts")
 WORKER_PORTS = (20000, 20999)  # of actors: those of the firewall table in deploy/CLUSTER.md
 FIXED = {"node-manager-port": 6380, "object-manager-port": 6381, "runtime-env-agent-port": 6382,
          "metrics-export-port": 6383, "dashboard-agent-listen-port": 6384}  # fmt: skip
 TOKEN_BYTES = 32
+CONNECT = 5.0  # seconds for the head to take a connection
 
 
 @noun
@@ -56,7 +58,12 @@ def join(member: Member, address: str) -> int:
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
         raise Stop(f"{address!r} is no HOST:PORT of a cluster's head")
-    return _run(member, _token(member.token, make=False), [f"--address={address}"])
+    token = _token(member.token, make=False)
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT).close()
+    except OSError as error:
+        raise Stop(f"no head of a cluster answers at {address}: {error}") from None
+    return _run(member, token, [f"--address={address}"])
 
 
 def environment(member: Member, token: Path) -> dict[str, str]:
@@ -87,7 +94,7 @@ def flags(member: Member) -> Iterator[str]:
 def _run(member: Member, token: Path, own: Sequence[str]) -> int:
     _check_address(member.bind)
     effective(member.config)  # a settings file with a mistake is said now, not when the first sensor comes
-    command = [sys.executable, "-m", "ray.scripts.scripts", "start", *own, *flags(member)]
+    command = [*RAY, "start", *own, *flags(member)]
     with (
         TemporaryFile("w+", errors="replace") as trouble,
         subprocess.Popen(

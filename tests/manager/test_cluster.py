@@ -1,0 +1,177 @@
+"""`tapscan cluster`: what is refused before Ray starts, what Ray is told, and what is shown of it."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import stat
+import sys
+import threading
+
+import pytest
+
+from manager import cluster
+from manager.cluster import Member, differing, environment, flags
+from manager.options import Stop
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """Commands that would be run, with their environment."""
+    seen = []
+
+    def run(member, token, own):
+        seen.append((list(own), environment(member, token), token))
+        return 0
+
+    monkeypatch.setattr(cluster, "_run", run)
+    monkeypatch.setattr(cluster.socket, "create_connection", lambda *_, **__: io.BytesIO())
+    return seen
+
+
+def test_the_head_makes_a_token_that_only_its_user_reads(tmp_path, started, capsys):
+    file = tmp_path / "deep" / "token"
+    assert cluster.start_head(Member("10.0.0.1", None, str(file)), 6379) == 0
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert len(file.read_text()) == 64
+    assert f"copy of {file}" in capsys.readouterr().err
+    before = file.read_text()
+    cluster.start_head(Member("10.0.0.1", None, str(file)), 6379)
+    assert file.read_text() == before
+    ((own, environment, _), _) = started
+    assert own == ["--head", "--port=6379", "--include-dashboard=false"]
+    assert environment["RAY_AUTH_MODE"] == "token"
+    assert environment["RAY_AUTH_TOKEN_PATH"] == str(file)
+
+
+def test_a_host_joins_with_the_token_of_the_head(tmp_path, started):
+    file = tmp_path / "token"
+    file.write_text("x" * 64)
+    member = Member("10.0.0.2", str(tmp_path / "tapscan.toml"), str(file), "scan2")
+    assert cluster.join(member, "10.0.0.1:6379") == 0
+    ((own, environment, token),) = started
+    assert (own, token) == (["--address=10.0.0.1:6379"], file)
+    assert environment["TAPSCAN_HOST"] == "scan2"
+    assert environment["TAPSCAN_CONFIG"] == str(tmp_path / "tapscan.toml")
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1", ":6379", "head:", "head:port", ""])
+def test_an_address_without_host_or_port(address):
+    with pytest.raises(Stop, match="no HOST:PORT"):
+        cluster.join(Member("10.0.0.2", None), address)
+
+
+def test_without_the_token_nobody_joins(tmp_path):
+    with pytest.raises(Stop, match="copy the token of the cluster's head there"):
+        cluster.join(Member("10.0.0.2", None, str(tmp_path / "none")), "10.0.0.1:6379")
+
+
+def test_a_token_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(Stop, match=r"Not a directory|File exists"):
+        cluster.start_head(Member("10.0.0.1", None, str(tmp_path / "file" / "token")), 6379)
+
+
+@pytest.mark.parametrize(
+    ("bind", "why"),
+    [("eth0", "no IP address"), ("0.0.0.0", "not all of them"), ("::", "not all of them"), ("", "no IP")],
+)
+def test_an_address_that_is_none_of_this_host(bind, why):
+    with pytest.raises(Stop, match=why):
+        cluster._check_address(bind)
+
+
+def test_a_public_address_is_warned_of(capsys):
+    cluster._check_address("8.8.8.8")
+    assert "is a public address" in capsys.readouterr().err
+    cluster._check_address("10.0.0.1")
+    cluster._check_address("fd00::1")
+    assert capsys.readouterr().err == ""
+
+
+def test_ports_are_those_of_the_firewall_table():
+    told = list(flags(Member("10.0.0.1", None, memory=123)))
+    assert "--node-ip-address=10.0.0.1" in told
+    assert "--min-worker-port=20000" in told
+    assert "--max-worker-port=20999" in told
+    assert "--object-store-memory=123" in told
+    assert {flag.partition("=")[2] for flag in told if flag.endswith(("6380", "6381", "6382", "6383", "6384"))} == {
+        "6380", "6381", "6382", "6383", "6384"
+    }  # fmt: skip
+
+
+def test_a_head_that_does_not_answer_is_one_line(tmp_path, tapscan):
+    (tmp_path / "token").write_text("x" * 64)
+    done = tapscan("cluster", "join", "127.0.0.1:1", "--bind", "127.0.0.1", "--token", tmp_path / "token")
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"tapscan: no head of a cluster answers at 127.0.0.1:1: ")
+    assert done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("program", "why"),
+    [
+        ("import sys; sys.exit('Traceback\\n  what\\nwhy it failed\\n')", "why it failed"),
+        ("exit(3)", "it does not say why"),
+    ],
+)
+def test_trouble_of_ray_is_one_line(tmp_path, monkeypatch, program, why):
+    monkeypatch.setattr(cluster, "RAY", (sys.executable, "-c", program))
+    with pytest.raises(Stop, match=f"^ray start ended: {why}$"):
+        cluster.start_head(Member("127.0.0.1", None, str(tmp_path / "token")), 6379)
+
+
+def test_who_ends_it_ends_ray(tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "RAY", (sys.executable, "-c", "import time; time.sleep(60)"))
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        assert cluster.start_head(Member("127.0.0.1", None, str(tmp_path / "token")), 6379) == 0
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def test_a_settings_file_with_a_mistake_is_said_at_once(tmp_path, tapscan):
+    (tmp_path / "token").write_text("x" * 64)
+    (tmp_path / "bad.toml").write_text("[pool]\nkind = 'cloud'\n")
+    done = tapscan("cluster", "head", "--bind", "127.0.0.1", "--token", tmp_path / "token", "--config", "bad.toml")
+    assert done.returncode == 2
+    assert b"pool.kind" in done.stderr
+
+
+def engine(name, database="7", **more):
+    given = {"name": name, "version": "1.0", "database": database, "scanned": 1200, "errors": 0, "waiting": 3}
+    return given | {"objects_s": 12.5, "mb_s": 0.25, "median_ms": 1.5, "p99_ms": None} | more
+
+
+HOSTS = [
+    {"name": "a", "address": "10.0.0.1", "refused": None, "engines": [engine("clamav"), engine("yara", None)]},
+    {"name": "b", "address": "10.0.0.2", "refused": None, "engines": [engine("clamav", "8"), engine("yara", None)]},
+    {"name": None, "address": "10.0.0.3", "refused": "10.0.0.3: tapscan 9 there, 1 here", "engines": []},
+    {"name": "d", "address": "10.0.0.4", "refused": None, "engines": []},
+]
+
+
+def test_databases_that_differ():
+    assert differing(HOSTS) == {"clamav": {"7": ["a"], "8": ["b"]}}
+    assert differing(HOSTS[:1]) == {}
+
+
+def test_status_as_a_person_reads_it(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    cluster._print_status(HOSTS)
+    shown = capsys.readouterr().out
+    assert "a 10.0.0.1" in shown
+    assert "1,200" in shown
+    assert "1.50 ms" in shown
+    assert "10.0.0.3: tapscan 9 there, 1 here" in shown
+    assert "d 10.0.0.4: ready, no sensor uses it" in shown
+    assert "clamav does not know the same everywhere: 7 on a, 8 on b" in shown
+
+
+def test_status_of_no_cluster_is_one_line(tapscan):
+    done = tapscan("cluster", "status", "127.0.0.1:1")
+    assert done.returncode == 2
+    assert done.stderr == b"tapscan: 127.0.0.1:1: nothing answers: [Errno 111] Connection refused\n"
