@@ -12,6 +12,7 @@ import contextlib
 import logging
 import os
 import secrets
+import signal
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -59,10 +60,14 @@ def _connect(address: str) -> None:
         own = {"address": "local", "num_cpus": os.cpu_count() or 1, "include_dashboard": False}
     elif address != "auto":
         _reach(address)
+    before = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(log_to_driver=False, configure_logging=False, namespace=NAMESPACE, **own)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise ClusterError(str(error).splitlines()[0]) from None
+    finally:
+        with contextlib.suppress(ValueError):  # not the main thread: Ray leaves it alone
+            signal.signal(signal.SIGTERM, before)
 
 
 def _reach(address: str) -> None:
@@ -148,8 +153,6 @@ class Cluster:
             if place.actor is not None:
                 ray.kill(place.actor)
         ray.shutdown()
-
-    # What follows runs in the threads.
 
     def _post(self, what: Callable[..., None], *given: Any) -> None:
         self._inbox.put((what, given))
@@ -324,12 +327,11 @@ class Cluster:
 
     def _ping(self, host: Host, now: float) -> None:
         actors = [place.actor for place in self.places.values() if place.host is host and place.seat is not None]
-        if host.asked or not actors:
-            if not actors:
-                host.heard = now
-            return
-        host.asked = True
-        actors[0].ping.remote().future().add_done_callback(lambda done: self._post(self._pong, host, done))
+        if not actors:
+            host.heard = now
+        elif not host.asked:
+            host.asked = True
+            actors[0].ping.remote().future().add_done_callback(lambda done: self._post(self._pong, host, done))
 
     def _pong(self, host: Host, done: Any) -> None:
         host.asked = False
@@ -394,5 +396,4 @@ def _host(recipe: Recipe, host: Host) -> dict[str, Any]:
     except ray.exceptions.RayError as error:
         host.refused = str(error).strip().splitlines()[-1]
     name = host.facts.name if host.facts is not None else None
-    engines: list[dict[str, Any]] = []
-    return {"name": name, "address": host.address, "refused": host.refused, "engines": engines}
+    return {"name": name, "address": host.address, "refused": host.refused} | {"engines": []}

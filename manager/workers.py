@@ -106,6 +106,7 @@ def _start(shard: Shard, work: Work, selector: selectors.BaseSelector) -> _Worke
 def _work(shard: Shard, work: Work, descriptor: int) -> None:
     """The life of a worker; never returns."""
     code = 1
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.setpgid(0, 0)  # Ctrl-C reaches the parent alone, which passes it on once
     try:
         send = Send(to_descriptor(descriptor))
