@@ -1,10 +1,17 @@
-"""A real clamd and clamscan with a small database of their own; absent ones are said aloud, and an error in CI."""
+"""A real clamd and clamscan with a small database of their own; absent ones are said aloud, and an error in CI.
+
+And a real head of a cluster, which all tests share that need no hosts of their own.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
+import socket
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +19,8 @@ from pathlib import Path
 import pytest
 from samples import EICAR
 
-SECONDS = 30  # for the daemon to start
+SECONDS = 30  # for a daemon to start or end
+SUPPORT = str(Path(__file__).parents[1] / "support")
 
 
 def needed(*commands):
@@ -70,8 +78,6 @@ class Daemon:
 
 
 def free_port():
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -99,3 +105,35 @@ def clamscan(tmp_path_factory):
     needed("clamscan")
     database = write_database(tmp_path_factory.mktemp("clamscan") / "db")
     return ["clamscan", "--no-summary", f"--database={database}", "{file}"]
+
+
+@pytest.fixture(scope="session")
+def head(tmp_path_factory):
+    """The address of a cluster of one host, whose engines find `fakes`."""
+    port, log = free_port(), tmp_path_factory.mktemp("head") / "log"
+    words = [sys.executable, "-m", "manager.cli", "cluster", "head", "--bind=127.0.0.1", f"--port={port}"]
+    with log.open("wb") as file:
+        process = subprocess.Popen(
+            words, env=os.environ | {"PYTHONPATH": SUPPORT}, stdout=file, stderr=file, start_new_session=True
+        )
+    try:
+        _answers(port, process, log)
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(SECONDS)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _answers(port, process, log):
+    until = time.monotonic() + SECONDS
+    while True:
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        assert time.monotonic() < until, log.read_text()
+        assert process.poll() is None, log.read_text()
+        time.sleep(0.05)

@@ -1,181 +1,198 @@
-"""The contract of a pool, on both: every object comes back once, with one verdict of each engine, whatever they do.
+"""The contract of a pool: every object comes back once, with one verdict of each engine, whatever they do.
 
-The engines of a cluster run in other processes, so what they do is named (`fakes`) and what they saw is in the verdict.
+The same for the pool of this host, for a cluster, and for a cluster behind a wall. The engines of a cluster run in
+other processes, so what they do is named (`fakes`) and what they saw is in the verdict, or in files.
 """
 
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
 import time
+from collections import Counter
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from fakes import Kitchen
 from samples import object_of
 
-from engines import cluster as cluster_module
-from engines import scanner
-from engines.cluster import Cluster, ClusterError
+from engines.cluster import Cluster
+from engines.failover import Failover
 from engines.pool import Pool
 
 SUPPORT = str(Path(__file__).parents[1] / "support")
+KITCHEN = Kitchen(
+    {
+        "weak": ("by_content", 1.0, 2),
+        "strong": ("digest", 10.0, 2),
+        "one": ("together", 10.0, 3),
+        "two": ("meet", 10.0, 3),
+    }
+)
+ENGINES = len(KITCHEN.engines)
+BOUNDS = {"max_bytes": 30_000_000, "max_objects": 3000}
+SECONDS = 60  # for all that is open; what takes longer is lost
 
 
-def local(kitchen, **more):
-    return Pool([kitchen.make(name) for name in kitchen.names()], **more)
+def local(head):
+    return Pool([KITCHEN.make(name) for name in KITCHEN.names()], **BOUNDS)
 
 
-def cluster(kitchen, **more):
-    return Cluster(kitchen, "new", **more)
+def cluster(head):
+    return Cluster(KITCHEN, head, **BOUNDS)
 
 
-@pytest.fixture(autouse=True)
-def workers_find_the_fakes(monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", SUPPORT)
+def failover(head):
+    return Failover(KITCHEN, head, lambda outcome: Pool([], outcome=outcome), **BOUNDS)
 
 
-@pytest.fixture(params=[local, cluster], ids=["local", "cluster"])
+@pytest.fixture(scope="module", params=[local, cluster, failover], ids=["local", "cluster", "failover"])
 def pool(request):
-    made = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", SUPPORT)
+        made = request.param(None if request.param is local else request.getfixturevalue("head"))
+    yield made
+    made.close()
 
-    def make(engines, **more):
-        made.append(request.param(Kitchen(engines), **more))
-        return made[-1]
 
-    yield make
-    for one in made:
-        one.close()
+def submit(pool, *payloads, name="n"):
+    for number, payload in enumerate(payloads):
+        pool.submit(object_of(payload, f"{name}{number}"), time.monotonic_ns())
+
+
+def drained(pool):
+    """All that is open."""
+    done = []
+    taking = Thread(target=lambda: done.extend(pool.drain()), daemon=True)
+    taking.start()
+    taking.join(SECONDS)
+    assert not taking.is_alive(), "not all has come back"
+    return done
 
 
 def scan(pool, *payloads):
-    for number, payload in enumerate(payloads):
-        pool.submit(object_of(payload, f"n{number}"), time.monotonic_ns())
-    return {one.target.name: one for one in pool.drain()}
+    submit(pool, *payloads)
+    done = drained(pool)
+    assert Counter(one.target.name for one in done) == Counter(f"n{number}" for number in range(len(payloads)))
+    return {one.target.name: one for one in done}
 
 
 def statuses(one):
     return [verdict.status for verdict in one.verdicts]
 
 
-def test_every_engine_answers_for_every_object(pool):
-    made = pool({"one": ("by_content", 5.0, 2), "two": ("digest", 5.0, 2), "three": ("clean", 5.0, 1)})
-    results = scan(made, *[b"%d" % number for number in range(300)], b"bad", b"raise", b"", os.urandom(6_000_000))
-    assert len(results) == 304
-    for name, one in results.items():
-        first = {"n300": "malicious", "n301": "error"}.get(name, "clean")
+def test_every_engine_answers_once_for_every_object_and_says_who_it_is(pool):
+    results = scan(pool, *[b"%d" % number for number in range(2000)])
+    for one in results.values():
         assert [(verdict.engine, verdict.status) for verdict in one.verdicts] == [
-            ("one", first),
-            ("two", "clean"),
-            ("three", "clean"),
+            (name, "clean") for name in ("weak", "strong", "one", "two")
         ]
         assert {(verdict.engine_version, verdict.database_version) for verdict in one.verdicts} == {("1.0", "7")}
         assert all(verdict.host for verdict in one.verdicts)
-        assert one.latency.total >= one.latency.slowest
-        assert one.latency.overhead == one.latency.total - one.latency.slowest
-    assert results["n301"].verdicts[0].reason == "ValueError: told to"
 
 
-def test_engines_and_slots_run_at_the_same_time_and_no_more(pool):
-    made = pool({"one": ("wait_400_ms", 5.0, 2), "two": ("wait_400_ms", 5.0, 2)})
-    scan(made, b"warm")
-    begun = time.monotonic()
-    scan(made, b"a", b"b", b"c", b"d")
-    assert 0.8 <= time.monotonic() - begun < 1.4  # two rounds of two
+def test_the_object_comes_back_as_it_was_submitted(pool):
+    target = object_of(b"x", "same", findings=("http.te_and_cl",), declared_type="text/plain")
+    pool.submit(target, time.monotonic_ns())
+    (one,) = drained(pool)
+    assert one.target is target
+
+
+def test_what_one_engine_finds_or_fails_at_costs_the_others_nothing(pool):
+    results = scan(pool, b"x", b"bad", b"raise", b"")
+    assert [statuses(results[name])[0] for name in ("n0", "n1", "n2", "n3")] == ["clean", "malicious", "error", "clean"]
+    assert results["n2"].verdicts[0].reason == "ValueError: told to"
+    assert {status for one in results.values() for status in statuses(one)[1:]} == {"clean"}
+
+
+@pytest.mark.parametrize("on_disk", [False, True], ids=["memory", "disk"])
+def test_bytes_arrive_whole(pool, on_disk):
+    sizes = 1, 65_536, 65_537, 1_000_000, 5_000_001, 20_000_000
+    for number, size in enumerate(sizes):
+        target = object_of(os.urandom(size), f"n{number}", on_disk=on_disk)
+        pool.submit(target, time.monotonic_ns())
+    told = {one.target.name: one.verdicts[1].status for one in drained(pool)}
+    assert told == {f"n{number}": "clean" for number in range(len(sizes))}  # `strong` compares the hash
+
+
+def test_engines_and_slots_run_side_by_side(pool, tmp_path):
+    payload = b"meet %s %d" % (bytes(tmp_path), 6)  # three slots of two engines
+    results = scan(pool, payload, payload, payload)
+    assert {tuple(statuses(one)) for one in results.values()} == {("clean",) * ENGINES}
+
+
+def test_slots_are_not_exceeded(pool, tmp_path):
+    results = scan(pool, *[b"crowd %s" % bytes(tmp_path)] * 60)
+    seen = [int(one.verdicts[2].signature) for one in results.values()]
+    assert 1 <= max(seen) <= 3
+
+
+def test_what_is_done_comes_first_and_nobody_waits_for_it(pool, tmp_path):
+    submit(pool, b"gate %s" % bytes(tmp_path), name="gated")
+    submit(pool, b"x", b"y", name="quick")
+    done = []
+    while len(done) < 2:
+        done += pool.results(wait=True)
+    assert sorted(one.target.name for one in done) == ["quick0", "quick1"]
+    assert list(pool.results()) == []
+    (tmp_path / "open").touch()
+    assert [one.target.name for one in pool.results(wait=True)] == ["gated0"]
+    assert list(pool.results(wait=True)) == []
+
+
+def opened(pool, folder, count, payload):
+    """Whether one more may come while the gate is closed, and what comes back when it opens."""
+    submit(pool, *[b"gate %s" % bytes(folder)] * count, name="gated")
+    more = Thread(target=submit, args=(pool, payload))
+    more.start()
+    more.join(0.3)
+    waited = more.is_alive()
+    Path(folder, "open").touch()
+    more.join(20)
+    assert not more.is_alive()
+    return waited, len(drained(pool))
+
+
+def padded(folder, size):
+    return (b"gate %s " % bytes(folder)).ljust(size)
+
+
+def test_only_so_many_bytes_are_open_at_once(pool, tmp_path):
+    for size, waits in (9_000_000, False), (11_000_000, True):
+        folder = tmp_path / str(size)
+        folder.mkdir()
+        submit(pool, padded(folder, 20_000_000), name="large")
+        assert opened(pool, folder, 0, bytes(size)) == (waits, 2)
+
+
+def test_only_so_many_objects_are_open_at_once(pool, tmp_path):
+    for count, waits in (BOUNDS["max_objects"] - 1, False), (BOUNDS["max_objects"], True):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        assert opened(pool, folder, count, b"x") == (waits, count + 1)
+
+
+def test_an_object_larger_than_the_bound_goes_alone(pool):
+    (one,) = scan(pool, bytes(BOUNDS["max_bytes"] + 1)).values()
+    assert statuses(one) == ["clean"] * ENGINES
+
+
+def test_latency_is_taken_apart(pool):
+    (one,) = scan(pool, b"slow").values()
+    latency = one.latency
+    assert latency.slowest_engine == "weak"
+    assert 400_000_000 <= latency.slowest <= latency.total
+    assert latency.slowest == int(one.verdicts[0].seconds * 1e9)
+    assert latency.overhead == latency.total - latency.slowest
+    assert latency.transfer == 5
+    assert latency.reassembly >= 0
 
 
 def test_an_engine_that_hangs_times_out_and_is_there_again(pool):
-    made = pool({"one": ("by_content", 0.5, 2), "two": ("clean", 5.0, 2)})
-    results = scan(made, b"hang", *[b"%d" % number for number in range(20)])
-    assert statuses(results.pop("n0")) == ["timeout", "clean"]
+    results = scan(pool, b"hang", *[b"%d" % number for number in range(40)])
+    hung = results.pop("n0").verdicts
+    assert [verdict.status for verdict in hung] == ["timeout", *["clean"] * (ENGINES - 1)]
+    assert hung[0].reason == "no answer within 1 s"
     assert {status for one in results.values() for status in statuses(one)} == {"clean"}
-    assert [statuses(one) for one in scan(made, b"x", b"y").values()] == [["clean", "clean"]] * 2
-
-
-def test_only_so_much_is_open_at_once(pool):
-    made = pool({"one": ("wait_20_ms", 5.0, 4)}, max_bytes=10_000, max_objects=1000)
-    begun = time.monotonic()
-    for number in range(40):
-        made.submit(object_of(os.urandom(1000), f"n{number}"), time.monotonic_ns())
-    assert time.monotonic() - begun > 0.1  # 30 had to be done before the last one was taken
-    assert len(list(made.results()) + list(made.drain())) == 40
-    assert len(scan(made, os.urandom(50_000))) == 1  # larger than the bound, alone
-
-
-def test_what_is_done_comes_first(pool):
-    made = pool({"one": ("by_content", 5.0, 2)})
-    scan(made, b"warm")
-    made.submit(object_of(b"slow", "slow"), time.monotonic_ns())
-    made.submit(object_of(b"x", "quick"), time.monotonic_ns())
-    assert [one.target.name for one in made.drain()] == ["quick", "slow"]
-
-
-# The cluster alone: processes die.
-
-
-@pytest.fixture
-def one_host():
-    made = cluster(Kitchen({"one": ("by_content", 1.0, 4), "two": ("digest", 5.0, 4), "none": ("missing", 1.0, 1)}))
-    yield made
-    made.close()
-
-
-def test_processes_that_die(one_host):
-    no_engine = "KeyError: 'missing'"
-    assert {place.trouble for place in one_host.places.values()} == {None, no_engine}
-
-    # An object that kills its engine is told; those beside it are scanned.
-    results = scan(one_host, *[b"a%d" % n for n in range(100)], b"crash", *[b"b%d" % n for n in range(100)])
-    assert len(results) == 201
-    killer = results.pop("n100")
-    assert [(one.status, one.reason) for one in killer.verdicts] == [
-        ("error", "crashed the engine"),
-        ("clean", None),
-        ("error", no_engine),
-    ]
-    assert {tuple(statuses(one)) for one in results.values()} == {("clean", "clean", "error")}
-    assert one_host.counters["cluster.actor_died"] >= 2
-
-    # A process that somebody kills while it scans costs nothing.
-    for number in range(12):
-        one_host.submit(object_of(b"slow %d" % number, f"k{number}"), time.monotonic_ns())
-    time.sleep(0.2)
-    victims = actors()
-    assert victims
-    for pid in victims:
-        os.kill(pid, signal.SIGKILL)
-    killed = list(one_host.drain())
-    assert sorted(one.target.name for one in killed) == sorted(f"k{number}" for number in range(12))
-    assert {tuple(statuses(one)) for one in killed} == {("clean", "clean", "error")}
-
-    # One that hangs is replaced.
-    assert statuses(scan(one_host, b"hang")["n0"])[0] == "timeout"
-    until = time.monotonic() + 5
-    while not one_host.counters["cluster.actor_replaced"]:
-        assert time.monotonic() < until
-        time.sleep(0.05)
-    assert statuses(scan(one_host, b"x")["n0"]) == ["clean", "clean", "error"]
-
-
-def actors():
-    """The processes of this test's actors."""
-    shown = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
-    rows = [line.split(None, 2) for line in shown.splitlines()[1:]]
-    parents = {int(pid): int(parent) for pid, parent, _ in rows}
-
-    def ours(pid):
-        while pid > 1:
-            if pid == os.getpid():
-                return True
-            pid = parents.get(pid, 0)
-        return False
-
-    return [int(pid) for pid, _, words in rows if words.startswith("ray::_Actor") and ours(int(pid))]
-
-
-def test_a_host_with_other_versions_gets_no_work(monkeypatch, caplog):
-    monkeypatch.setattr(cluster_module, "MEET", 3.0)
-    monkeypatch.setattr(scanner, "versions", lambda: ("9.9.9", "3.99", "2.99"))
-    with pytest.raises(ClusterError, match=r"there, 9\.9\.9 / 3\.99 / 2\.99 here: make them the same"):
-        cluster(Kitchen({"one": ("clean", 1.0, 1)}))
+    for _ in range(3):
+        assert {status for one in scan(pool, b"x", b"y").values() for status in statuses(one)} == {"clean"}

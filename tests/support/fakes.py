@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from uuid import uuid4
 
 from engines.verdicts import Verdict
 
@@ -33,11 +37,17 @@ def clean(target):
     return "clean"
 
 
+def _words(target):
+    return bytes(target.content.view()[:200]).decode("latin-1").split()
+
+
 def by_content(target):
     """Does what the object says."""
-    words = bytes(target.content.view()[:200]).decode("latin-1").split()
+    words = _words(target)
     if "crash" in words:
         os.abort()
+    if "freeze" in words:
+        ctypes.PyDLL(None).sleep(3600)  # and keeps the interpreter's lock: nothing else runs there
     if "hang" in words:
         time.sleep(3600)
     if "raise" in words:
@@ -45,6 +55,40 @@ def by_content(target):
     if "slow" in words:
         time.sleep(0.4)
     return "malicious" if "bad" in words else "clean"
+
+
+def together(target):
+    """`gate FOLDER`, `meet FOLDER COUNT`, `crowd FOLDER`: what engines see of each other, by files."""
+    command, *given = _words(target) or ["nothing"]
+    if command == "gate":
+        return "clean" if _until(lambda: Path(given[0], "open").exists()) else "error"
+    if command == "crowd":
+        with NamedTemporaryFile(dir=given[0]):
+            time.sleep(0.01)
+            return Verdict("fake", "clean", signature=str(_count(given[0])))
+    return meet(target)
+
+
+def meet(target):
+    """`meet FOLDER COUNT`: waits until so many are there."""
+    command, *given = _words(target) or ["nothing"]
+    if command != "meet":
+        return "clean"
+    Path(given[0], uuid4().hex).touch()
+    return "clean" if _until(lambda: _count(given[0]) >= int(given[1])) else "error"
+
+
+def _count(folder):
+    return len(list(Path(folder).iterdir()))
+
+
+def _until(holds):
+    end = time.monotonic() + 8
+    while not holds():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.005)
+    return True
 
 
 def wait_20_ms(target):
