@@ -26,8 +26,7 @@ from sensor.noun import noun
 
 RAY = (sys.executable, "-m", "ray.scripts.scripts")
 WORKER_PORTS = (20000, 20999)  # of actors: those of the firewall table in deploy/CLUSTER.md
-FIXED = {"node-manager-port": 6380, "object-manager-port": 6381, "runtime-env-agent-port": 6382,
-         "metrics-export-port": 6383, "dashboard-agent-listen-port": 6384}  # fmt: skip
+NEXT_PORTS = ("node-manager", "object-manager", "runtime-env-agent", "metrics-export", "dashboard-agent-listen")
 TOKEN_BYTES = 32
 CONNECT = 5.0  # seconds for the head to take a connection
 
@@ -50,7 +49,7 @@ def start_head(member: Member, port: int) -> int:
         f"tapscan: head of the cluster at {member.bind}:{port}\n"
         f"tapscan: on other hosts, with a copy of {token}: tapscan cluster join {member.bind}:{port} --bind ADDRESS\n"
     )
-    return _run(member, token, ["--head", f"--port={port}", "--include-dashboard=false"])
+    return _run(member, token, ["--head", f"--port={port}", "--include-dashboard=false", *flags(member, port)])
 
 
 def join(member: Member, address: str) -> int:
@@ -63,7 +62,7 @@ def join(member: Member, address: str) -> int:
         socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT).close()
     except OSError as error:
         raise Stop(f"no head of a cluster answers at {address}: {error}") from None
-    return _run(member, token, [f"--address={address}"])
+    return _run(member, token, [f"--address={address}", *flags(member, int(port))])
 
 
 def environment(member: Member, token: Path) -> dict[str, str]:
@@ -79,10 +78,10 @@ def environment(member: Member, token: Path) -> dict[str, str]:
     return more
 
 
-def flags(member: Member) -> Iterator[str]:
-    """Of `ray start`, for every host."""
+def flags(member: Member, port: int) -> Iterator[str]:
+    """Of `ray start`, for every host. `port`: of the head; a host's own follow it, so a host can be in two clusters."""
     yield f"--node-ip-address={member.bind}"
-    yield from (f"--{name}={port}" for name, port in FIXED.items())
+    yield from (f"--{name}-port={number}" for number, name in enumerate(NEXT_PORTS, port + 1))
     yield f"--min-worker-port={WORKER_PORTS[0]}"
     yield f"--max-worker-port={WORKER_PORTS[1]}"
     if member.memory is not None:
@@ -91,10 +90,10 @@ def flags(member: Member) -> Iterator[str]:
     yield "--block"
 
 
-def _run(member: Member, token: Path, own: Sequence[str]) -> int:
+def _run(member: Member, token: Path, words: Sequence[str]) -> int:
     _check_address(member.bind)
     effective(member.config)  # a settings file with a mistake is said now, not when the first sensor comes
-    command = [*RAY, "start", *own, *flags(member)]
+    command = [*RAY, "start", *words]
     with (
         TemporaryFile("w+", errors="replace") as trouble,
         subprocess.Popen(

@@ -77,10 +77,16 @@ class Daemon:
         Path(self.socket).unlink(missing_ok=True)
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def free_port(following=0):
+    """One that nobody listens on, nor on so many after it."""
+    while True:
+        with contextlib.suppress(OSError, OverflowError), contextlib.ExitStack() as probes:
+            probe = probes.enter_context(socket.socket())
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+            for number in range(port + 1, port + 1 + following):
+                probes.enter_context(socket.socket()).bind(("127.0.0.1", number))
+            return port
 
 
 @pytest.fixture(scope="session")
@@ -110,7 +116,7 @@ def clamscan(tmp_path_factory):
 @pytest.fixture(scope="session")
 def head(tmp_path_factory):
     """The address of a cluster of one host, whose engines find `fakes`."""
-    port, log = free_port(), tmp_path_factory.mktemp("head") / "log"
+    port, log = free_port(following=5), tmp_path_factory.mktemp("head") / "log"
     words = [sys.executable, "-m", "manager.cli", "cluster", "head", "--bind=127.0.0.1", f"--port={port}"]
     with log.open("wb") as file:
         process = subprocess.Popen(

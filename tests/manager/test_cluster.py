@@ -40,7 +40,7 @@ def test_the_head_makes_a_token_that_only_its_user_reads(tmp_path, started, caps
     cluster.start_head(Member("10.0.0.1", None, str(file)), 6379)
     assert file.read_text() == before
     ((own, environment, _), _) = started
-    assert own == ["--head", "--port=6379", "--include-dashboard=false"]
+    assert own[:4] == ["--head", "--port=6379", "--include-dashboard=false", "--node-ip-address=10.0.0.1"]
     assert environment["RAY_AUTH_MODE"] == "token"
     assert environment["RAY_AUTH_TOKEN_PATH"] == str(file)
 
@@ -51,7 +51,7 @@ def test_a_host_joins_with_the_token_of_the_head(tmp_path, started):
     member = Member("10.0.0.2", str(tmp_path / "tapscan.toml"), str(file), "scan2")
     assert cluster.join(member, "10.0.0.1:6379") == 0
     ((own, environment, token),) = started
-    assert (own, token) == (["--address=10.0.0.1:6379"], file)
+    assert (own[:2], token) == (["--address=10.0.0.1:6379", "--node-ip-address=10.0.0.2"], file)
     assert environment["TAPSCAN_HOST"] == "scan2"
     assert environment["TAPSCAN_CONFIG"] == str(tmp_path / "tapscan.toml")
 
@@ -90,15 +90,15 @@ def test_a_public_address_is_warned_of(capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_ports_are_those_of_the_firewall_table():
-    told = list(flags(Member("10.0.0.1", None, memory=123)))
+@pytest.mark.parametrize("port", [6379, 7000])
+def test_ports_are_those_of_the_firewall_table(port):
+    told = list(flags(Member("10.0.0.1", None, memory=123), port))
     assert "--node-ip-address=10.0.0.1" in told
     assert "--min-worker-port=20000" in told
     assert "--max-worker-port=20999" in told
     assert "--object-store-memory=123" in told
-    assert {flag.partition("=")[2] for flag in told if flag.endswith(("6380", "6381", "6382", "6383", "6384"))} == {
-        "6380", "6381", "6382", "6383", "6384"
-    }  # fmt: skip
+    ports = dict(flag.split("=") for flag in told if "-port=" in flag and "worker" not in flag)
+    assert sorted(map(int, ports.values())) == list(range(port + 1, port + 6))
 
 
 def test_a_head_that_does_not_answer_is_one_line(tmp_path, tapscan):
