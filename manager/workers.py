@@ -91,7 +91,11 @@ def _tell(workers: Sequence[_Worker], number: int) -> None:
 
 def _start(shard: Shard, work: Work, selector: selectors.BaseSelector) -> _Worker:
     reading, writing = os.pipe()
+    masked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # until it is the worker's own
     pid = os.fork()
+    if pid == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, masked)
     if pid == 0:
         os.close(reading)
         for key in list(selector.get_map().values()):
@@ -106,7 +110,6 @@ def _start(shard: Shard, work: Work, selector: selectors.BaseSelector) -> _Worke
 def _work(shard: Shard, work: Work, descriptor: int) -> None:
     """The life of a worker; never returns."""
     code = 1
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.setpgid(0, 0)  # Ctrl-C reaches the parent alone, which passes it on once
     try:
         send = Send(to_descriptor(descriptor))

@@ -1,5 +1,6 @@
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,22 @@ def test_an_interrupt_reaches_each_worker_once():
             os.kill(os.getpid(), signal.SIGINT)
 
     assert share(2, work, write, Silence()).packets == 2
+
+
+def test_a_worker_that_is_ended_as_soon_as_it_is_there_ends():
+    def work(shard, send):
+        if shard[0] == 0:
+            send.lines(b"x")
+        time.sleep(30)
+
+    def write(text):
+        raise BrokenPipeError
+
+    before = signal.signal(signal.SIGTERM, lambda *_: None)  # of whoever uses us
+    begun = time.monotonic()
+    try:
+        with pytest.raises(BrokenPipeError):
+            share(8, work, write, Silence())
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert time.monotonic() - begun < 20
