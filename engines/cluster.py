@@ -13,15 +13,14 @@ import logging
 import os
 import secrets
 import signal
-import socket
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from itertools import chain
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from time import monotonic, monotonic_ns
-from typing import Any
+from typing import Any, TypeVar
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 import ray
@@ -31,10 +30,12 @@ from engines.dispatch import Call, Dispatch, Post, Task
 from engines.lane import Job
 from engines.outcome import MAX_BYTES, MAX_OBJECTS, Outcome, Scanned
 from engines.parcel import label, pieces
-from engines.places import FIRST_PAUSE, Host, Place
+from engines.places import FIRST_PAUSE, Host, Place, reach
 from engines.scanner import Recipe, Scanner, describe, refusal
 from engines.verdicts import Verdict
 from reassembly.objects import Object
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -58,25 +59,16 @@ def _connect(address: str) -> None:
     own: dict[str, Any] = {"address": address}
     if address == "new":
         own = {"address": "local", "num_cpus": os.cpu_count() or 1, "include_dashboard": False}
-    elif address != "auto":
-        _reach(address)
     before = signal.getsignal(signal.SIGTERM)
     try:
+        if address not in ("auto", "new"):
+            reach(address, CONNECT)
         ray.init(log_to_driver=False, configure_logging=False, namespace=NAMESPACE, **own)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise ClusterError(str(error).splitlines()[0]) from None
     finally:
         with contextlib.suppress(ValueError):  # not the main thread: Ray leaves it alone
             signal.signal(signal.SIGTERM, before)
-
-
-def _reach(address: str) -> None:
-    """Raises ClusterError where nothing listens: Ray itself would wait for minutes."""
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT).close()
-    except (OSError, ValueError) as error:
-        raise ClusterError(f"nothing answers: {error}") from None
 
 
 class _Actor(Scanner):
@@ -172,9 +164,9 @@ class Cluster:
     def _look(self) -> None:
         """Asks the head which hosts there are. Its own thread: where the head is gone, Ray waits long."""
         while not self._stop.wait(ROUND if self._ready.is_set() else 0.1):
-            nodes = ray.nodes()  # type: ignore[no-untyped-call]
+            nodes = alive()
             self._heard = monotonic()
-            self._post(self._nodes, [node for node in nodes if node["Alive"]])
+            self._post(self._nodes, nodes)
 
     def _ask(self, target: Object, arrived: int, submitted: int) -> None:
         job = Job(target, arrived, submitted, len(self._dispatch.desks))
@@ -258,9 +250,7 @@ class Cluster:
 
     def _meet(self, host: Host) -> None:
         self.hosts[host.node] = host
-        there = NodeAffinitySchedulingStrategy(host.node, soft=False)
-        asked = ray.remote(describe).options(num_cpus=0, scheduling_strategy=there, max_retries=0)
-        asked.remote(self._recipe).future().add_done_callback(lambda done: self._post(self._met, host, done))
+        ask_host(self._recipe, host.node).future().add_done_callback(lambda done: self._post(self._met, host, done))
 
     def _met(self, host: Host, done: Any) -> None:
         if error := done.exception():
@@ -289,7 +279,7 @@ class Cluster:
         assert place.host.facts is not None
         place.retry_at = None
         there = NodeAffinitySchedulingStrategy(place.host.node, soft=False)
-        name = f"{place.engine}@{place.host.node}#{secrets.token_hex(4)}"  # for `report`
+        name = f"{place.engine}@{place.host.node}#{secrets.token_hex(4)}"  # for `engines.status`
         place.actor = self._actor.options(name=name, num_cpus=0, max_concurrency=64, scheduling_strategy=there).remote(
             self._recipe, place.engine, place.host.facts.name
         )
@@ -366,34 +356,39 @@ class Cluster:
                 (self._dispatch.pause if silent else self._dispatch.resume)(place.seat, now)
 
 
-def report(recipe: Recipe, address: str) -> list[dict[str, Any]]:
-    """The hosts of a cluster, what each says of itself, and what its engines have done for all sensors.
-
-    Raises ClusterError. A host: `name`, `address`, `refused` (why nothing is sent to it) and `engines`, each as
-    `Scanner.done` gives it.
-    """
+@contextlib.contextmanager
+def connected(address: str) -> Iterator[None]:
+    """Within it, the functions below can be used. Raises ClusterError."""
     _connect(address)
     try:
-        nodes = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-        hosts = {node["NodeID"]: _host(recipe, Host(node["NodeID"], node["NodeManagerAddress"])) for node in nodes}
-        for name, space in ((one["name"], one["namespace"]) for one in ray.util.list_named_actors(all_namespaces=True)):
-            engine, _, node = name.partition("#")[0].partition("@")
-            if space == NAMESPACE and node in hosts:
-                with contextlib.suppress(ray.exceptions.RayError):  # it ends while we ask
-                    actor: Any = ray.get_actor(name, NAMESPACE)
-                    hosts[node]["engines"].append({"name": engine, **ray.get(actor.report.remote(), timeout=CONNECT)})
-        return sorted(hosts.values(), key=lambda host: str(host["name"]))
+        yield
     finally:
         ray.shutdown()
 
 
-def _host(recipe: Recipe, host: Host) -> dict[str, Any]:
-    try:
-        there = NodeAffinitySchedulingStrategy(host.node, soft=False)
-        asked = ray.remote(describe).options(num_cpus=0, scheduling_strategy=there, max_retries=0)
-        host.facts = ray.get(asked.remote(recipe), timeout=START)
-        host.refused = refusal(host.address, host.facts)
-    except ray.exceptions.RayError as error:
-        host.refused = str(error).strip().splitlines()[-1]
-    name = host.facts.name if host.facts is not None else None
-    return {"name": name, "address": host.address, "refused": host.refused} | {"engines": []}
+def alive() -> list[dict[str, Any]]:
+    """The hosts that are there, as Ray describes them."""
+    return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+
+
+def ask_host(recipe: Recipe, node: str) -> Any:
+    """Asks a host for its `Facts`."""
+    there = NodeAffinitySchedulingStrategy(node, soft=False)
+    return ray.remote(describe).options(num_cpus=0, scheduling_strategy=there, max_retries=0).remote(recipe)
+
+
+def ask_actors() -> Iterator[tuple[Any, str]]:
+    """Asks each actor what it has done, with its name: ENGINE@NODE#ANY."""
+    for name in ray.util.list_named_actors():
+        with contextlib.suppress(ValueError):  # it ends meanwhile
+            yield ray.get_actor(name).report.remote(), name
+
+
+def answers(asked: Mapping[Any, T], seconds: float) -> Iterator[tuple[T, Any]]:
+    """Who was asked, with the answer or a RayError in its place."""
+    ray.wait(list(asked), num_returns=len(asked) or 1, timeout=seconds)
+    for answer, who in asked.items():
+        try:
+            yield who, ray.get(answer, timeout=0)
+        except ray.exceptions.RayError as error:
+            yield who, error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 from engines.dispatch import Seat
@@ -38,3 +39,12 @@ class Place:
     pause: float = FIRST_PAUSE
     retry_at: float | None = None
     leaving: bool = False  # replaced as soon as nothing is open there
+
+
+def reach(address: str, seconds: float) -> None:
+    """Raises ConnectionError where no head listens: Ray itself would wait for minutes."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=seconds).close()
+    except (OSError, ValueError) as error:
+        raise ConnectionError(f"nothing answers: {error}") from None

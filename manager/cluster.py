@@ -141,7 +141,8 @@ def _token(path: str | None, make: bool) -> Path:
 
 def show_status(address: str, as_json: bool) -> int:
     """Prints hosts, engines and what runs on them. Raises Stop when there is no cluster."""
-    from engines.cluster import ClusterError, report
+    from engines.cluster import ClusterError
+    from engines.status import report
     from manager.hosts import HostEngines
 
     try:

@@ -23,6 +23,7 @@ NO_ENGINES = {
     "dispatch",
     "parcel",
     "scanner",
+    "status",
     "places",
     "cluster",
     "failover",
