@@ -20,12 +20,13 @@ from itertools import chain
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from time import monotonic, monotonic_ns
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from engines.ahead import Parts
 from engines.dispatch import Call, Dispatch, Post, Task
 from engines.lane import Job
 from engines.outcome import MAX_BYTES, MAX_OBJECTS, Outcome, Scanned
@@ -77,6 +78,10 @@ class _Actor(Scanner):
         """Answers as long as the host can be reached."""
 
     @ray.method(concurrency_group="health")
+    def hold(self, part: bytes) -> None:
+        """Brings a part of an object to this host, which keeps it while it can, before the object is complete."""
+
+    @ray.method(concurrency_group="health")
     def report(self) -> dict[str, Any]:
         """What it has done: `Scanner.done`."""
         return self.done()
@@ -105,8 +110,9 @@ class Cluster:
         self._recipe = recipe
         self._lost = lost
         self._outcome = outcome or Outcome(max_bytes, max_objects)
-        self._inbox: SimpleQueue[tuple[Callable[..., None], tuple[Any, ...]]] = SimpleQueue()
+        self._inbox: SimpleQueue[tuple[Callable[..., object], tuple[Any, ...]]] = SimpleQueue()
         self._dispatch = Dispatch(self._send, self._say)
+        self._arriving: dict[str, Parts] = {}  # of objects that aren't complete yet, by their ids
         self._parts: dict[Job, list[Any]] = {}  # of large objects: what Ray keeps of them
         self._stop = Event()
         self._ready = Event()
@@ -122,6 +128,19 @@ class Cluster:
             self.close()
             raise ClusterError(f"no host of the cluster can scan: {why or 'it has none'}")
         self._ready.wait(START)
+
+    @property
+    def ahead(self) -> Self:
+        """Takes parts of large objects."""
+        return self
+
+    def part(self, key: str, begin: int, piece: bytes) -> None:
+        """Bytes from `begin` on of the object with the id `key`, which is still arriving; the caller bounds them."""
+        self._post(self._arrive, key, begin, piece)
+
+    def forget(self, key: str) -> None:
+        """An object of which parts are there won't come."""
+        self._post(self._forget, key)
 
     def submit(self, target: Object, arrived: int) -> None:
         """Hands an object to all engines. `arrived`: monotonic ns of its last byte. Waits while too much is open."""
@@ -146,7 +165,7 @@ class Cluster:
                 ray.kill(place.actor)
         ray.shutdown()
 
-    def _post(self, what: Callable[..., None], *given: Any) -> None:
+    def _post(self, what: Callable[..., object], *given: Any) -> None:
         self._inbox.put((what, given))
 
     def _run(self) -> None:
@@ -170,9 +189,35 @@ class Cluster:
 
     def _ask(self, target: Object, arrived: int, submitted: int) -> None:
         job = Job(target, arrived, submitted, len(self._dispatch.desks))
-        if target.size > INLINE:
-            self._parts[job] = [ray.put(piece) for piece in pieces(target)]
-        self._dispatch.ask(job, monotonic())
+        parts = self._forget(target.id)
+        if target.size > INLINE or parts.kept:
+            for piece in () if parts.trouble else pieces(target, parts.size):
+                self._keep(parts, piece)
+            self._parts[job] = parts.kept
+        self._dispatch.ask(job, monotonic(), parts.wishes, parts.trouble)
+
+    def _arrive(self, key: str, begin: int, piece: bytes) -> None:
+        if (parts := self._arriving.get(key)) is None:
+            parts = self._arriving[key] = Parts(wishes=self._dispatch.expect())
+        if begin != parts.size or not self._keep(parts, piece):
+            return
+        for host, seat in {seat.post.host: seat for seat in parts.wishes.values()}.items():
+            if (place := self.places.get((host, seat.post.engine))) is not None and place.seat is seat:
+                place.actor.hold.remote(parts.kept[-1])
+
+    @staticmethod
+    def _keep(parts: Parts, piece: bytes) -> bool:
+        try:
+            parts.kept.append(ray.put(piece))
+        except (ray.exceptions.ObjectStoreFullError, ray.exceptions.OutOfDiskError) as error:
+            parts.trouble = f"no room for it in the cluster: {type(error).__name__}"
+        parts.size += len(piece)
+        return parts.trouble is None
+
+    def _forget(self, key: str) -> Parts:
+        parts = self._arriving.pop(key, None) or Parts()
+        self._dispatch.expected(parts.wishes)
+        return parts
 
     def _send(self, call: Call) -> None:
         place = self.places[call.seat.post.host, call.seat.post.engine]

@@ -12,7 +12,7 @@ The third arrow of the walk, when engines run on many hosts. Nothing here knows 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from engines.lane import Job
 from engines.verdicts import Status, Verdict
@@ -44,10 +44,11 @@ class Post:
 class Task:
     """One object on its way to one engine."""
 
-    __slots__ = ("crashes", "job", "number", "since", "suspect")
+    __slots__ = ("crashes", "job", "number", "since", "suspect", "wish")
 
-    def __init__(self, job: Job, number: int, since: float) -> None:
+    def __init__(self, job: Job, number: int, since: float, wish: Seat | None = None) -> None:
         self.job = job
+        self.wish = wish  # where parts of it are already
         self.number = number  # of the engine
         self.since = since  # when it began to wait
         self.crashes = 0
@@ -76,12 +77,13 @@ class Call:
 class Seat:
     """A post that is taken: how much is there, and how fast it goes."""
 
-    __slots__ = ("alone", "bytes", "calls", "open", "pace", "paused", "post")
+    __slots__ = ("alone", "bytes", "calls", "coming", "open", "pace", "paused", "post")
 
     def __init__(self, post: Post) -> None:
         self.post = post
         self.calls: dict[int, Call] = {}
         self.open = 0  # objects there
+        self.coming = 0  # objects of which parts are there
         self.bytes = 0  # of these
         self.pace: float | None = None  # seconds an object takes in the engine, lately
         self.paused = False  # its host is silent or leaves: nothing new
@@ -106,6 +108,10 @@ class Seat:
         if self.pace is None:
             return 1
         return max(1, min(TOGETHER, int(TOGETHER_SECONDS * self.post.slots / max(self.pace, 1e-6))))
+
+
+def _burden(seat: Seat) -> tuple[int, int]:
+    return seat.bytes, seat.open + seat.coming
 
 
 class Desk:
@@ -158,13 +164,31 @@ class Dispatch:
         self._move(desk, now)
         return seat
 
-    def ask(self, job: Job, now: float) -> None:
-        """Queues an object for all engines."""
+    def expect(self) -> dict[int, Seat]:
+        """Where an object that arrives now may go when it is complete: for each engine, by its number."""
+        here = {desk.number: [seat for seat in desk.seats if not seat.paused] for desk in self.desks}
+        wishes = {number: min(seats, key=_burden) for number, seats in here.items() if seats}
+        for seat in wishes.values():
+            seat.coming += 1
+        return wishes
+
+    @staticmethod
+    def expected(wishes: Mapping[int, Seat]) -> None:
+        """It is complete, or won't be any more."""
+        for seat in wishes.values():
+            seat.coming -= 1
+
+    def ask(self, job: Job, now: float, wishes: Mapping[int, Seat] | None = None, trouble: str | None = None) -> None:
+        """Queues an object for all engines. `wishes`: where parts of it have gone; `trouble`: why none can scan it."""
         for desk in self.desks:
             if desk.number in job.verdicts:
                 continue
-            desk.waiting.append(Task(job, desk.number, now))
-            self._move(desk, now)
+            task = Task(job, desk.number, now, wishes.get(desk.number) if wishes else None)
+            if trouble is not None:
+                self._say(task, Verdict(desk.name, "error", reason=trouble))
+            else:
+                desk.waiting.append(task)
+                self._move(desk, now)
 
     def refuse(self, engine: str, why: str) -> None:
         """No host can make this engine, as long as none is seated: its objects needn't wait."""
@@ -273,7 +297,8 @@ class Dispatch:
             seats = [seat for seat in desk.seats if seat.free() > 0]
             if not seats:
                 return
-            seat = min(seats, key=lambda one: (one.bytes, one.open))
+            wish = desk.waiting[0].wish
+            seat = wish if wish in seats else min(seats, key=_burden)
             self._put(seat, self._batch(desk, seat), now)
 
     def _refuse(self, desk: Desk) -> None:

@@ -18,8 +18,9 @@ from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from threading import Event, Lock, Thread
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
+from engines.ahead import Sent
 from engines.lane import Job
 from engines.outcome import MAX_BYTES, MAX_OBJECTS, AnyPool, Outcome, Scanned
 from engines.parcel import label, pieces, unpacked
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 RETRY = 5.0  # seconds between two tries to get back to a cluster that was lost
 FAREWELL = 10.0  # seconds for the process to leave the cluster in order
 TOGETHER = 64  # objects or verdicts in one message, at most; nothing waits for company
+MESSAGE = 1 << 20  # bytes of them, but for the last
 CHILD = "import engines.failover as f, sys; f.child(int(sys.argv[1]))"
 
 
@@ -71,6 +73,23 @@ class Failover:
         self._link = first
         self._thread = Thread(target=self._watch, name="cluster-link", daemon=True)
         self._thread.start()
+
+    @property
+    def ahead(self) -> Self:
+        """Takes parts of large objects."""
+        return self
+
+    def part(self, key: str, begin: int, piece: bytes) -> None:
+        """Bytes from `begin` on of the object with the id `key`, which is still arriving."""
+        with self._changing:
+            if self._link is not None:
+                self._link.sent.part(key, begin, piece)
+
+    def forget(self, key: str) -> None:
+        """An object of which parts are there won't come."""
+        with self._changing:
+            if self._link is not None:
+                self._link.sent.forget(key)
 
     def submit(self, target: Object, arrived: int) -> None:
         """Hands an object to all engines. `arrived`: monotonic ns of its last byte. Waits while too much is open."""
@@ -189,7 +208,8 @@ class _Link:
                 start_new_session=True,  # Ctrl-C is for us: it ends when we leave
             )
         self._connection = Connection(ours.detach())
-        self._queue: SimpleQueue[tuple[int, Object, int] | None] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[Any, ...] | None] = SimpleQueue()
+        self.sent = Sent(lambda *part: self._queue.put(("part", *part)), lambda key: self._queue.put(("forget", key)))
         with contextlib.suppress(OSError):  # it has died already: `wait` says so
             self._connection.send((recipe, address))
         Thread(target=self._write, name="cluster-pipe", daemon=True).start()
@@ -207,7 +227,7 @@ class _Link:
 
     def send(self, number: int, target: Object, arrived: int) -> None:
         """Never waits."""
-        self._queue.put((number, target, arrived))
+        self._queue.put(("object", number, target, arrived, self.sent.claim(target.id)))
 
     def heard(self) -> Iterator[tuple[Any, ...]]:
         """What it says, until its end."""
@@ -231,10 +251,29 @@ class _Link:
     def _write(self) -> None:
         with contextlib.suppress(OSError):
             while items := _together(self._queue):
-                self._connection.send(
-                    [(number, label(target), arrived, list(pieces(target))) for number, target, arrived in items]
-                )
+                message, size = [], 0
+                for row in (row for item in items for row in _rows(*item)):
+                    message.append(row)
+                    if (size := size + len(row[-1])) > MESSAGE:
+                        self._connection.send(message)
+                        message, size = [], 0
+                self._connection.send(message)
             self._connection.send(None)
+
+
+def _rows(kind: str, *given: Any) -> Iterator[tuple[Any, ...]]:
+    """What the other process is told; a large object goes in parts."""
+    if kind != "object":
+        yield kind, *given
+        return
+    number, target, arrived, begin = given
+    last = b""
+    for piece in pieces(target, begin):
+        if last:
+            yield "part", target.id, begin, last
+            begin += len(last)
+        last = piece
+    yield kind, number, label(target), arrived, last
 
 
 def _together(queue: SimpleQueue[T | None]) -> list[T]:
@@ -262,12 +301,19 @@ def child(descriptor: int) -> None:
         told.say("lost", str(error))
         return
     told.say("up")
+
+    def take(number: int, about: Object, arrived: int, last: bytes) -> None:
+        target = unpacked(about, [last]) if len(last) == about.size else about
+        if target is about:
+            cluster.part(about.id, about.size - len(last), last)
+        told.numbers[target] = number
+        cluster.submit(target, arrived)
+
+    obey: dict[str, Callable[..., None]] = {"part": cluster.part, "forget": cluster.forget, "object": take}
     with contextlib.suppress(EOFError, OSError):
         while (items := pipe.recv()) is not None:
-            for number, about, arrived, given in items:
-                target = unpacked(about, given)
-                told.numbers[target] = number
-                cluster.submit(target, arrived)
+            for kind, *given in items:
+                obey[kind](*given)
     cluster.close()
     told.say("counters", cluster.counters)
 

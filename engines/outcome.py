@@ -10,6 +10,7 @@ from typing import Protocol
 
 from engines.lane import Job
 from engines.verdicts import Verdict
+from reassembly.builder import Ahead
 from reassembly.objects import Object
 from sensor.noun import noun
 
@@ -47,6 +48,11 @@ class AnyPool(Protocol):
     """What `engines.pool`, `engines.cluster` and `engines.failover` offer: made, used and closed by one thread."""
 
     counters: Counter[str]
+
+    @property
+    def ahead(self) -> Ahead | None:
+        """Takes parts of large objects while they arrive; None where nothing is gained by it."""
+        ...
 
     def submit(self, target: Object, arrived: int) -> None:
         """Hands an object to all engines. `arrived`: monotonic ns of its last byte. Waits while too much is open."""

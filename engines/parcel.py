@@ -12,7 +12,7 @@ from tempfile import NamedTemporaryFile
 from reassembly.objects import Content, Object
 
 IN_MEMORY = 16 << 20  # bytes of an object that a host keeps in memory while it is scanned
-PIECE = 4 << 20  # bytes of one piece of a larger one
+PIECE = 1 << 20  # bytes of one piece of a larger one
 
 
 def label(target: Object) -> Object:
@@ -20,10 +20,11 @@ def label(target: Object) -> Object:
     return replace(target, content=Content(target.size), findings=(), facts=None)
 
 
-def pieces(target: Object) -> Iterator[bytes]:
-    """The bytes, as many in one as travel well."""
-    for chunk in target.content.chunks(PIECE) if target.size else ():
-        yield bytes(chunk)
+def pieces(target: Object, begin: int = 0) -> Iterator[bytes]:
+    """The bytes from an offset on, as many in one as travel well."""
+    if begin < target.size:
+        for chunk in target.content.chunks(PIECE, begin):
+            yield bytes(chunk)
 
 
 def unpacked(about: Object, given: Iterable[bytes]) -> Object:

@@ -23,6 +23,8 @@ TICK = 0.05  # seconds between two looks at the deadlines
 class Pool:
     """Runs `engines` side by side. Made, used and closed by one thread."""
 
+    ahead = None  # an object in this host's memory is where its engines are
+
     def __init__(
         self,
         engines: Sequence[Engine],

@@ -27,7 +27,7 @@ from manager.sinks import Folder, JsonLines, Lines, Sink, Write, to_descriptor
 from manager.summary import Summary
 from manager.visible import visible
 from manager.workers import Send, Shard, WorkersFailed, share
-from reassembly.builder import Memory
+from reassembly.builder import Ahead, Memory
 from sensor.captures import Capture, CaptureError, open_capture
 from sensor.noun import noun
 
@@ -130,7 +130,7 @@ class Job:
         pool = self._pool()
         alarms = Alarms(exact_engines(self.settings))
         try:
-            for timeline in self._timelines(shard, summary, after):
+            for timeline in self._timelines(shard, summary, after, pool.ahead):
                 yield from scanned(timeline.products(), pool, alarms)
             yield from rest(pool, alarms)
         finally:
@@ -145,11 +145,13 @@ class Job:
 
         return Pool(self.engines, max_bytes=self.settings.pool.max_bytes)
 
-    def _timelines(self, shard: Shard, summary: Summary, after: After) -> Iterator[Timeline]:
+    def _timelines(
+        self, shard: Shard, summary: Summary, after: After, ahead: Ahead | None = None
+    ) -> Iterator[Timeline]:
         """Each capture that can be opened; what it said is counted when it has been read."""
         policies = overlap_policies(self.settings)
         for path in self.options.captures:
-            memory = Memory(self.settings.limits, self.settings.sensor.temporary)
+            memory = Memory(self.settings.limits, self.settings.sensor.temporary, ahead=ahead)
             try:
                 capture = open_capture(path, fragments=fragment_limits(self.settings))
             except CaptureError as error:

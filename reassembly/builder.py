@@ -7,10 +7,11 @@ each object, writes, and returns what `finish` gives.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from dataclasses import field
 from tempfile import NamedTemporaryFile
-from typing import IO
+from typing import IO, Protocol
 
 from reassembly.events import Fact, Facts, Flow
 from reassembly.filetype import mime_type
@@ -18,7 +19,20 @@ from reassembly.limits import Limits
 from reassembly.objects import Content, Object, ObjectKind
 from sensor.noun import state
 
+PART = 256 << 10  # bytes of an object that go ahead together
 SMALLEST_SPILL = 64 << 10  # below this a file costs more than it frees
+
+
+class Ahead(Protocol):
+    """Who wants the bytes of a large object before it is complete."""
+
+    def part(self, key: str, begin: int, piece: bytes) -> None:
+        """Bytes from `begin` on of the object with the id `key`."""
+        ...
+
+    def forget(self, key: str) -> None:
+        """It won't come."""
+        ...
 
 
 @state
@@ -30,6 +44,7 @@ class Memory:
     held: int = 0
     finished: int = 0  # bytes of objects that are finished and not yet handed on
     counters: Counter[str] = field(default_factory=Counter)  # limits reached, by name
+    ahead: Ahead | None = None  # nobody gains by parts
 
 
 class Origin:
@@ -130,8 +145,9 @@ class Builder:
     """One object while it arrives. `write` and `gap` in order, then `finish` once, or `drop`."""
 
     __slots__ = (
-        "_chunks", "_digest", "_file", "_held", "_limit", "began", "codings", "cut", "declared_type", "direction",
-        "facts", "findings", "id", "kind", "missing", "name", "origin", "position", "protocol", "size",
+        "_ahead", "_chunks", "_digest", "_file", "_held", "_limit", "_mark", "_sent", "began", "codings", "cut",
+        "declared_type", "direction", "facts", "findings", "id", "kind", "missing", "name", "origin", "position",
+        "protocol", "size",
     )  # fmt: skip
 
     def __init__(
@@ -166,6 +182,9 @@ class Builder:
         self._file: IO[bytes] | None = None
         self._digest = hashlib.sha256()
         self._limit = origin.limits.object_bytes
+        self._ahead = origin.memory.ahead
+        self._sent = 0  # bytes that have gone ahead
+        self._mark = 0  # chunks of these
 
     def write(self, data: bytes) -> None:
         """The next bytes. What is over the object's limit is left away, and the object says so."""
@@ -179,15 +198,17 @@ class Builder:
         if self._file is not None:
             self._digest.update(data)
             self._file.write(data)
-            return
-        self._chunks.append(data)
-        self._held += len(data)
-        memory = self.origin.memory
-        memory.held += len(data)
-        if self._held > memory.limits.object_memory or (
-            memory.held > memory.limits.total_memory and self._held > SMALLEST_SPILL
-        ):
-            self._spill()
+        else:
+            self._chunks.append(data)
+            self._held += len(data)
+            memory = self.origin.memory
+            memory.held += len(data)
+            if self._held > memory.limits.object_memory or (
+                memory.held > memory.limits.total_memory and self._held > SMALLEST_SPILL
+            ):
+                self._spill()
+        if self._ahead is not None and self.size - self._sent >= PART:
+            self._go_ahead(self._ahead)
 
     def gap(self, length: int) -> None:
         """Bytes that were sent and are missing here."""
@@ -242,6 +263,8 @@ class Builder:
         self._chunks.clear()
         if self._file is not None:
             self._file.close()
+        if self._ahead is not None and self._sent:
+            self._ahead.forget(self.id)
 
     def _seal(self) -> tuple[Content, str, bytes]:
         self.origin.memory.finished += self.size
@@ -255,6 +278,17 @@ class Builder:
         whole = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
         self._chunks = []
         return Content(self.size, whole), hashlib.sha256(whole).hexdigest(), whole[:4096]
+
+    def _go_ahead(self, ahead: Ahead) -> None:
+        """What has come since the last time."""
+        if self._file is not None:
+            self._file.flush()
+            part = os.pread(self._file.fileno(), self.size - self._sent, self._sent)
+        else:
+            part = b"".join(self._chunks[self._mark :])
+            self._mark = len(self._chunks)
+        ahead.part(self.id, self._sent, part)
+        self._sent = self.size
 
     def _spill(self) -> None:
         self._file = NamedTemporaryFile(dir=self.origin.memory.directory, prefix="tapscan-")  # noqa: SIM115 - its Content closes it

@@ -34,10 +34,10 @@ class Content:
         assert self.file is not None
         return memoryview(mmap.mmap(self.file.fileno(), self.size, access=mmap.ACCESS_READ))
 
-    def chunks(self, size: int = 1 << 20) -> Iterator[memoryview]:
-        """The bytes in pieces of at most `size`."""
+    def chunks(self, size: int = 1 << 20, begin: int = 0) -> Iterator[memoryview]:
+        """The bytes from an offset on, in pieces of at most `size`."""
         with self.view() as whole:
-            for start in range(0, self.size, size):
+            for start in range(begin, self.size, size):
                 yield whole[start : start + size]
 
     @contextmanager

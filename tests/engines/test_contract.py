@@ -115,6 +115,33 @@ def test_bytes_arrive_whole(pool, on_disk):
     assert told == {f"n{number}": "clean" for number in range(len(sizes))}  # `strong` compares the hash
 
 
+@pytest.mark.parametrize("on_disk", [False, True], ids=["memory", "disk"])
+@pytest.mark.parametrize("gone", [1, 300_000, 5_000_000], ids=["a byte", "some", "all"])
+def test_what_went_ahead_and_the_rest_are_the_object(pool, gone, on_disk):
+    payload = os.urandom(5_000_000)
+    target = object_of(payload, "n0", on_disk=on_disk)
+    if pool.ahead is not None:
+        for begin in range(0, gone, 256 << 10):
+            pool.ahead.part(target.id, begin, payload[begin : min(begin + (256 << 10), gone)])
+        pool.ahead.part(target.id, gone + 1, b"out of place")
+        pool.ahead.part("another", 0, b"that doesn't come")
+        pool.ahead.forget("another")
+        pool.ahead.forget("never seen")
+    pool.submit(target, time.monotonic_ns())
+    (one,) = drained(pool)
+    assert one.verdicts[1].status == "clean"  # `strong` compares the hash
+
+
+def test_what_was_forgotten_is_scanned_as_a_whole(pool):
+    payload = os.urandom(700_000)
+    target = object_of(payload, "n0")
+    if pool.ahead is not None:
+        pool.ahead.part(target.id, 0, b"other bytes")
+        pool.ahead.forget(target.id)
+    pool.submit(target, time.monotonic_ns())
+    assert drained(pool)[0].verdicts[1].status == "clean"
+
+
 def test_engines_and_slots_run_side_by_side(pool, tmp_path):
     payload = b"meet %s %d" % (bytes(tmp_path), 6)  # three slots of two engines
     results = scan(pool, payload, payload, payload)
