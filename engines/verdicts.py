@@ -10,6 +10,8 @@ from sensor.noun import noun
 
 Status: TypeAlias = Literal["clean", "malicious", "suspicious", "error", "timeout", "skipped"]
 
+OVERLOAD = "overload"  # the reason of `skipped` when the engines can't keep up
+
 
 @noun
 class Verdict:

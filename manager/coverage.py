@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import astuple, fields
 from typing import TYPE_CHECKING
 
-from engines.verdicts import Verdict
+from engines.verdicts import OVERLOAD, Verdict
 from reassembly.events import FlowEnd
 from reassembly.objects import Object
 from sensor.noun import noun, state
@@ -117,5 +117,5 @@ def unscanned(verdicts: tuple[Verdict, ...]) -> str | None:
     """Why no engine could say anything: the commonest trouble; None when one could."""
     if any(verdict.status in _ANSWERS for verdict in verdicts):
         return None
-    said = [verdict.status for verdict in verdicts]
+    said = [OVERLOAD if verdict.reason == OVERLOAD else verdict.status for verdict in verdicts]
     return max(sorted(set(said)), key=said.count) if said else "no_engine"

@@ -27,6 +27,11 @@ class Content:
         """All bytes, where they are in memory. A part of something larger is copied."""
         return self.kept if self.kept is None or isinstance(self.kept, bytes) else bytes(self.kept)
 
+    @property
+    def gone(self) -> bool:
+        """Whether only the size is known any more."""
+        return self.kept is None and self.file is None
+
     def view(self) -> memoryview:
         """All bytes, read-only; of a file, mapped, not read."""
         if self.kept is not None:
