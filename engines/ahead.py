@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import field
+from threading import Condition
 from typing import Any
 
 from engines.dispatch import Seat
 from sensor.noun import state
 
 MAX_BYTES = 256 << 20  # of objects that are still arriving
+PATIENCE = 0.5  # seconds for a part that is late
 
 
 @state
@@ -22,6 +24,7 @@ class Parts:
 
     kept: list[Any] = field(default_factory=list)  # what Ray has of each
     size: int = 0  # bytes
+    last: bytes = b""  # what came too late to go ahead
     wishes: dict[int, Seat] = field(default_factory=dict)  # where they go: a seat for each engine's number
     trouble: str | None = None  # why they can't be kept
 
@@ -58,3 +61,42 @@ class Sent:
         """It won't come."""
         if self.claim(key):
             self._forget(key)
+
+
+class Held:
+    """Parts where the engine is, until the object is complete. Bounded: the ones begun first go first. Any thread."""
+
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._parts: dict[str, dict[int, bytes]] = {}
+        self._bytes = 0
+        self._news = Condition()
+
+    def part(self, key: str, begin: int, piece: bytes) -> None:
+        """The bytes from `begin` on; parts may overtake one another."""
+        with self._news:
+            self._parts.setdefault(key, {})[begin] = piece
+            self._bytes += len(piece)
+            while self._bytes > self._max_bytes:
+                self._drop(next(iter(self._parts)))
+            self._news.notify_all()
+
+    def take(self, key: str, size: int) -> list[bytes] | None:
+        """The first `size` bytes, in order; None where they aren't all there soon."""
+        with self._news:
+            self._news.wait_for(lambda: self._size(key) >= size, PATIENCE)
+            parts = self._drop(key)
+        return [parts[begin] for begin in sorted(parts)] if sum(map(len, parts.values())) == size else None
+
+    def forget(self, key: str) -> None:
+        """The object won't come."""
+        with self._news:
+            self._drop(key)
+
+    def _size(self, key: str) -> int:
+        return sum(map(len, self._parts.get(key, {}).values()))
+
+    def _drop(self, key: str) -> dict[int, bytes]:
+        parts = self._parts.pop(key, {})
+        self._bytes -= sum(map(len, parts.values()))
+        return parts

@@ -14,34 +14,35 @@ import os
 import secrets
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import replace
-from itertools import chain
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from time import monotonic, monotonic_ns
-from typing import Any, Self, TypeVar
+from typing import Any, Self, cast
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_max_direct_call_object_size", "524288")  # bytes of an argument
 import ray
+from ray.experimental import internal_kv
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from engines.ahead import Parts
-from engines.dispatch import Call, Dispatch, Post, Task
+from engines.dispatch import Call, Dispatch, Post, Seat, Task
 from engines.lane import Job
 from engines.outcome import MAX_BYTES, MAX_OBJECTS, Outcome, Scanned
 from engines.parcel import label, pieces
-from engines.places import FIRST_PAUSE, Host, Place, reach
-from engines.scanner import Recipe, Scanner, describe, refusal
+from engines.places import FIRST_PAUSE, Host, Place, reach, settled
+from engines.scanner import Recipe, Row, Scanner, describe, refusal
 from engines.verdicts import Verdict
 from reassembly.objects import Object
-
-T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
 NAMESPACE = "tapscan"  # of the actors' names
-INLINE = 64 << 10  # bytes of an object that travel within the call; larger ones go once to each host
+DRAINED = "tapscan-drained"  # namespace of the nodes that are, at the head
+INLINE = 256 << 10  # bytes of an object that travel within the call; larger ones go once to each host
 TICK = 0.05  # seconds between two looks at deadlines
 CONNECT = 5.0  # seconds for the head to take a connection
 ROUND = 1.0  # seconds between two looks at the hosts
@@ -56,7 +57,8 @@ class ClusterError(Exception):
     """There is no cluster to work with; the text says why."""
 
 
-def _connect(address: str) -> None:
+def connect(address: str) -> None:
+    """To be done first; `disconnect` ends it. Raises ClusterError."""
     own: dict[str, Any] = {"address": address}
     if address == "new":
         own = {"address": "local", "num_cpus": os.cpu_count() or 1, "include_dashboard": False}
@@ -72,14 +74,23 @@ def _connect(address: str) -> None:
             signal.signal(signal.SIGTERM, before)
 
 
+disconnect = ray.shutdown
+
+
 class _Actor(Scanner):
     @ray.method(concurrency_group="health")
     def ping(self) -> None:
         """Answers as long as the host can be reached."""
 
     @ray.method(concurrency_group="health")
-    def hold(self, part: bytes) -> None:
-        """Brings a part of an object to this host, which keeps it while it can, before the object is complete."""
+    def hold(self, key: str, begin: int, part: bytes) -> None:
+        """A part of an object that isn't complete yet."""
+        self.held.part(key, begin, part)
+
+    @ray.method(concurrency_group="health")
+    def forget(self, key: str) -> None:
+        """An object of which parts are there won't come."""
+        self.held.forget(key)
 
     @ray.method(concurrency_group="health")
     def report(self) -> dict[str, Any]:
@@ -113,10 +124,10 @@ class Cluster:
         self._inbox: SimpleQueue[tuple[Callable[..., object], tuple[Any, ...]]] = SimpleQueue()
         self._dispatch = Dispatch(self._send, self._say)
         self._arriving: dict[str, Parts] = {}  # of objects that aren't complete yet, by their ids
-        self._parts: dict[Job, list[Any]] = {}  # of large objects: what Ray keeps of them
+        self._parts: dict[Job, Parts] = {}  # of large objects
         self._stop = Event()
         self._ready = Event()
-        _connect(address)
+        connect(address)
         self._heard = monotonic()  # when the head last answered
         self._actor = ray.remote(concurrency_groups={"health": 1})(_Actor)  # type: ignore[call-overload]
         work = (self._run, "cluster"), (self._look, "cluster-hosts")
@@ -183,27 +194,39 @@ class Cluster:
     def _look(self) -> None:
         """Asks the head which hosts there are. Its own thread: where the head is gone, Ray waits long."""
         while not self._stop.wait(ROUND if self._ready.is_set() else 0.1):
-            nodes = alive()
+            nodes = alive(), drained()
             self._heard = monotonic()
-            self._post(self._nodes, nodes)
+            self._post(self._nodes, *nodes)
 
     def _ask(self, target: Object, arrived: int, submitted: int) -> None:
         job = Job(target, arrived, submitted, len(self._dispatch.desks))
-        parts = self._forget(target.id)
-        if target.size > INLINE or parts.kept:
-            for piece in () if parts.trouble else pieces(target, parts.size):
+        if (parts := self._arriving.pop(target.id, None)) is not None or target.size > INLINE:
+            self._parts[job] = parts = parts or Parts()
+            self._complete(parts, target)
+            self._dispatch.expected(parts.wishes)
+            self._dispatch.ask(job, monotonic(), parts.wishes, parts.trouble)
+        else:
+            self._dispatch.ask(job, monotonic())
+
+    def _complete(self, parts: Parts, target: Object) -> None:
+        for piece in () if parts.trouble else pieces(target, parts.size):
+            if parts.size and len(piece) <= INLINE:
+                parts.last = piece
+            else:
                 self._keep(parts, piece)
-            self._parts[job] = parts.kept
-        self._dispatch.ask(job, monotonic(), parts.wishes, parts.trouble)
 
     def _arrive(self, key: str, begin: int, piece: bytes) -> None:
         if (parts := self._arriving.get(key)) is None:
             parts = self._arriving[key] = Parts(wishes=self._dispatch.expect())
-        if begin != parts.size or not self._keep(parts, piece):
-            return
-        for host, seat in {seat.post.host: seat for seat in parts.wishes.values()}.items():
-            if (place := self.places.get((host, seat.post.engine))) is not None and place.seat is seat:
-                place.actor.hold.remote(parts.kept[-1])
+        if begin == parts.size and self._keep(parts, piece):
+            for place in self._there(parts):
+                place.actor.hold.remote(key, begin, parts.kept[-1])
+
+    def _there(self, parts: Parts) -> Iterator[Place]:
+        for seat in parts.wishes.values():
+            place = self.places.get((seat.post.host, seat.post.engine))
+            if place is not None and place.seat is seat:
+                yield place
 
     @staticmethod
     def _keep(parts: Parts, piece: bytes) -> bool:
@@ -214,20 +237,27 @@ class Cluster:
         parts.size += len(piece)
         return parts.trouble is None
 
-    def _forget(self, key: str) -> Parts:
-        parts = self._arriving.pop(key, None) or Parts()
-        self._dispatch.expected(parts.wishes)
-        return parts
+    def _forget(self, key: str) -> None:
+        if (parts := self._arriving.pop(key, None)) is not None:
+            self._dispatch.expected(parts.wishes)
+            for place in self._there(parts):
+                place.actor.forget.remote(key)
 
     def _send(self, call: Call) -> None:
         place = self.places[call.seat.post.host, call.seat.post.engine]
-        parts = [self._parts.get(task.job) for task in call.tasks]  # Ray hands these over itself, once to each host
-        rows = [
-            (label(task.job.target), len(refs) if refs else b"".join(pieces(task.job.target)))
-            for task, refs in zip(call.tasks, parts, strict=True)
-        ]
-        future = place.actor.scan.remote(rows, *chain.from_iterable(refs for refs in parts if refs)).future()
+        apart: list[Any] = []  # Ray hands these over itself, once to each host
+        rows = [self._row(task, call.seat, apart) for task in call.tasks]
+        future = place.actor.scan.remote(rows, *apart).future()
         future.add_done_callback(lambda done: self._post(self._answer, place, call, done))
+
+    def _row(self, task: Task, seat: Seat, apart: list[Any]) -> Row:
+        about = label(task.job.target)
+        if (parts := self._parts.get(task.job)) is None:
+            return about, 0, b"".join(pieces(task.job.target))
+        if task.wish is seat:
+            return about, 0, parts.last
+        apart += parts.kept
+        return about, len(parts.kept), parts.last
 
     def _say(self, task: Task, verdict: Verdict) -> None:
         if task.job.say(task.number, verdict):
@@ -240,7 +270,7 @@ class Cluster:
         if error is None:
             verdicts, stuck = done.result()
             waited = [max(call.begun - task.job.submitted / 1e9, 0.0) for task in call.tasks]
-            told = [replace(one, queued=one.queued + more) for one, more in zip(verdicts, waited, strict=True)]
+            told = [one and replace(one, queued=one.queued + more) for one, more in zip(verdicts, waited, strict=True)]
             self._dispatch.answered(call.number, told, now)
             place.pause = FIRST_PAUSE
             if stuck:
@@ -275,15 +305,17 @@ class Cluster:
         self._retire(place, now)
 
     def _retire(self, place: Place, now: float) -> None:
-        if place.seat is None or place.seat.calls:
-            return
-        self.counters["cluster.actor_replaced"] += 1
-        self._dispatch.unseat(place.seat, now, crashed=False)
-        ray.kill(place.actor)
-        place.seat, place.leaving = None, False
+        if place.seat is not None:
+            if place.seat.calls:
+                return
+            self._dispatch.unseat(place.seat, now, crashed=False)
+            self.counters["cluster.actor_replaced"] += not place.host.drained
+        if place.actor is not None:
+            ray.kill(place.actor)
+        place.seat, place.actor, place.leaving = None, None, False
         self._start(place)
 
-    def _nodes(self, alive: list[dict[str, Any]]) -> None:
+    def _nodes(self, alive: list[dict[str, Any]], drained: set[str]) -> None:
         now = monotonic()
         for node in alive:
             if node["NodeID"] not in self.hosts:
@@ -291,11 +323,23 @@ class Cluster:
         for gone in set(self.hosts) - {node["NodeID"] for node in alive}:
             self._part(gone, now)
         for host in self.hosts.values():
+            if host.drained != (host.node in drained):
+                self._drain(host, now)
             self._ping(host, now)
+
+    def _drain(self, host: Host, now: float) -> None:
+        """What it has is finished, nothing new goes there; or this is over."""
+        host.drained = not host.drained
+        for place in [place for place in self.places.values() if place.host is host]:
+            if place.seat is None:
+                self._retire(place, now)
+            elif host.drained:
+                self._replace(place, now)
 
     def _meet(self, host: Host) -> None:
         self.hosts[host.node] = host
-        ask_host(self._recipe, host.node).future().add_done_callback(lambda done: self._post(self._met, host, done))
+        asked = ask_host(self._recipe, host.node)
+        asked.add_done_callback(lambda done: self._post(self._met, host, done))
 
     def _met(self, host: Host, done: Any) -> None:
         if error := done.exception():
@@ -323,6 +367,8 @@ class Cluster:
     def _start(self, place: Place) -> None:
         assert place.host.facts is not None
         place.retry_at = None
+        if place.host.drained:
+            return
         there = NodeAffinitySchedulingStrategy(place.host.node, soft=False)
         name = f"{place.engine}@{place.host.node}#{secrets.token_hex(4)}"  # for `engines.status`
         place.actor = self._actor.options(name=name, num_cpus=0, max_concurrency=64, scheduling_strategy=there).remote(
@@ -355,9 +401,7 @@ class Cluster:
         self._settled()
 
     def _settled(self) -> None:
-        """Whether each host, and each engine of it, has come up or said why not."""
-        met = self.places and all(host.facts or host.refused for host in self.hosts.values())
-        if met and all(place.seat or place.trouble for place in self.places.values()):
+        if self.places and settled(self.hosts.values(), self.places.values()):
             self._ready.set()
 
     def _ping(self, host: Host, now: float) -> None:
@@ -397,18 +441,8 @@ class Cluster:
         host.silent = silent
         log.warning("host %s %s", host.address, "is silent" if silent else "answers again")
         for place in self.places.values():
-            if place.host is host and place.seat is not None:
+            if place.host is host and place.seat is not None and (silent or not place.leaving):
                 (self._dispatch.pause if silent else self._dispatch.resume)(place.seat, now)
-
-
-@contextlib.contextmanager
-def connected(address: str) -> Iterator[None]:
-    """Within it, the functions below can be used. Raises ClusterError."""
-    _connect(address)
-    try:
-        yield
-    finally:
-        ray.shutdown()
 
 
 def alive() -> list[dict[str, Any]]:
@@ -416,24 +450,29 @@ def alive() -> list[dict[str, Any]]:
     return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
 
 
-def ask_host(recipe: Recipe, node: str) -> Any:
+def drained() -> set[str]:
+    """Nodes that shall get nothing new, whichever sensor asks: `set_drained`, or `ray start` is told to end there."""
+    asked = {key.decode() for key in internal_kv._internal_kv_list(b"", namespace=DRAINED)}
+    return asked | set(ray._private.state.state.get_draining_nodes())
+
+
+def set_drained(node: str, holds: bool) -> None:
+    """Kept at the head, for all sensors, as long as the node is one: who joins again is a new one."""
+    if holds:
+        internal_kv._internal_kv_put(node, b"1", namespace=DRAINED)
+    else:
+        internal_kv._internal_kv_del(node, namespace=DRAINED)
+
+
+def ask_host(recipe: Recipe, node: str) -> Future[Any]:
     """Asks a host for its `Facts`."""
     there = NodeAffinitySchedulingStrategy(node, soft=False)
-    return ray.remote(describe).options(num_cpus=0, scheduling_strategy=there, max_retries=0).remote(recipe)
+    asked = ray.remote(describe).options(num_cpus=0, scheduling_strategy=there, max_retries=0)
+    return cast("Future[Any]", asked.remote(recipe).future())
 
 
-def ask_actors() -> Iterator[tuple[Any, str]]:
-    """Asks each actor what it has done, with its name: ENGINE@NODE#ANY."""
+def ask_actors() -> Iterator[tuple[str, Future[Any]]]:
+    """The name of each actor of the cluster, ENGINE@NODE#ANY, and what it will answer about what it has done."""
     for name in ray.util.list_named_actors():
         with contextlib.suppress(ValueError):  # it ends meanwhile
-            yield ray.get_actor(name).report.remote(), name
-
-
-def answers(asked: Mapping[Any, T], seconds: float) -> Iterator[tuple[T, Any]]:
-    """Who was asked, with the answer or a RayError in its place."""
-    ray.wait(list(asked), num_returns=len(asked) or 1, timeout=seconds)
-    for answer, who in asked.items():
-        try:
-            yield who, ray.get(answer, timeout=0)
-        except ray.exceptions.RayError as error:
-            yield who, error
+            yield name, ray.get_actor(name).report.remote().future()

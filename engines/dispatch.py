@@ -12,10 +12,10 @@ The third arrow of the walk, when engines run on many hosts. Nothing here knows 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from engines.lane import Job
-from engines.verdicts import Status, Verdict
+from engines.verdicts import CRASHED, Status, Verdict
 from sensor.noun import noun
 
 TOGETHER = 256  # objects in one call, at most
@@ -27,7 +27,7 @@ PATIENCE = 60.0  # seconds that an object waits for a host that runs the engine
 WIRE = 10.0  # seconds for the way to a host and back, beside the scan
 
 Fatal = tuple[Status, str]  # what is said of an object that ends its engine
-CRASHED: Fatal = "error", "crashed the engine"
+KILLED: Fatal = "error", CRASHED
 STOPPED: Fatal = "timeout", "the engine stopped answering"
 
 
@@ -196,16 +196,23 @@ class Dispatch:
         desk.trouble = why
         self._refuse(desk)
 
-    def answered(self, number: int, verdicts: list[Verdict], now: float) -> None:
-        """A host has answered a call; one that was given up meanwhile isn't waited for any more."""
+    def answered(self, number: int, verdicts: Sequence[Verdict | None], now: float) -> None:
+        """A host has answered a call; one that was given up meanwhile isn't waited for any more.
+
+        None: parts that had gone ahead are missing there, and the object goes again, as a whole.
+        """
         if (call := self._calls.pop(number, None)) is None:
             return
         seat = self._off(call)
-        spent = sum(verdict.seconds for verdict in verdicts)
-        seat.note(spent / max(len(verdicts), 1))
+        desk = self.desk(seat.post.engine)
+        if said := [verdict for verdict in verdicts if verdict is not None]:
+            seat.note(sum(verdict.seconds for verdict in said) / len(said))
         for task, verdict in zip(call.tasks, verdicts, strict=True):
-            self._say(task, verdict)
-        self._move(self.desk(seat.post.engine), now)
+            if verdict is not None:
+                self._say(task, verdict)
+            else:
+                self._again(desk, [task], now)
+        self._move(desk, now)
 
     def broken(self, number: int, now: float) -> None:
         """A call came to nothing, though its engine is still there; its objects wait again."""
@@ -225,7 +232,7 @@ class Dispatch:
         if seat in desk.seats:
             desk.seats.remove(seat)
         calls = list(seat.calls.values())
-        fatal = CRASHED if crashed else STOPPED if self._overdue(seat, now) else None
+        fatal = KILLED if crashed else STOPPED if self._overdue(seat, now) else None
         left = self._suspect(calls, fatal) if fatal else [task for call in calls for task in call.tasks]
         for call in calls:
             self._calls.pop(call.number, None)
@@ -277,7 +284,7 @@ class Dispatch:
 
     def _again(self, desk: Desk, tasks: list[Task], now: float) -> None:
         for task in reversed(tasks):
-            task.since = now
+            task.since, task.wish = now, None
             (desk.suspects if task.suspect else desk.waiting).appendleft(task)
 
     def _off(self, call: Call) -> Seat:

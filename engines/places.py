@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterable
 from typing import Any
 
 from engines.dispatch import Seat
@@ -23,6 +24,7 @@ class Host:
     heard: float = 0.0  # when it last answered
     asked: bool = False  # an answer is due
     silent: bool = False
+    drained: bool = False  # an operator wants nothing new to go there
 
 
 @state
@@ -39,6 +41,12 @@ class Place:
     pause: float = FIRST_PAUSE
     retry_at: float | None = None
     leaving: bool = False  # replaced as soon as nothing is open there
+
+
+def settled(hosts: Iterable[Host], places: Iterable[Place]) -> bool:
+    """Whether each host, and each engine of it, has come up or said why not."""
+    met = all(host.facts or host.refused for host in hosts)
+    return met and all(place.seat or place.trouble or place.host.drained for place in places)
 
 
 def reach(address: str, seconds: float) -> None:

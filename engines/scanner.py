@@ -12,8 +12,9 @@ from itertools import islice
 from queue import SimpleQueue
 from threading import Thread
 from time import monotonic, monotonic_ns, sleep
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
+from engines.ahead import Held
 from engines.lane import Job, Lane
 from engines.parcel import unpacked
 from engines.verdicts import Engine, Verdict
@@ -23,6 +24,11 @@ from sensor.noun import noun
 TICK = 0.05  # seconds between two looks at the deadlines
 LATELY = 10.0  # seconds of which `done` tells
 KEPT = 100_000  # scans, at most, that it tells of
+
+
+# An object without its bytes; how many of the parts are its own; the rest of its bytes. Without parts, and with less
+# than all of its bytes, what is missing is held here.
+Row: TypeAlias = tuple[Object, int, bytes]
 
 
 class Recipe(Protocol):
@@ -63,6 +69,7 @@ class Scanner:
     def __init__(self, recipe: Recipe, name: str, host: str) -> None:
         self._engine = recipe.make(name)
         self._lane = Lane(0, self._engine, host, self._finished, Counter())
+        self.held = Held()
         self._scanned = self._errors = 0
         self._lately: deque[tuple[float, int, float]] = deque(maxlen=KEPT)  # when, bytes, seconds
         Thread(target=self._watch, name="engine-deadlines", daemon=True).start()
@@ -72,19 +79,28 @@ class Scanner:
         one = self._engine
         return one.slots, one.timeout, one.version, one.database_version
 
-    def scan(self, rows: list[tuple[Object, bytes | int]], *parts: bytes) -> tuple[list[Verdict], int]:
-        """A verdict for each object, and how many scans hang. A row has the bytes, or how many parts are its own."""
+    def scan(self, rows: list[Row], *parts: bytes) -> tuple[list[Verdict | None], int]:
+        """A verdict for each object, None where parts that went ahead are missing; and how many scans hang."""
         replies: SimpleQueue[tuple[int, Verdict]] = SimpleQueue()
         apart = iter(parts)
-        for at, (about, body) in enumerate(rows):
-            given = [body] if isinstance(body, bytes) else islice(apart, body)
-            self._lane.put(_Errand(unpacked(about, given), at, replies))
+        open_ = len(rows)
+        for at, (about, count, rest) in enumerate(rows):
+            if (given := self._given(about, [*islice(apart, count)], rest)) is None:
+                open_ -= 1
+            else:
+                self._lane.put(_Errand(unpacked(about, given), at, replies))
         verdicts: dict[int, Verdict] = {}
-        while len(verdicts) < len(rows):
+        while len(verdicts) < open_:
             at, verdict = replies.get()
             if verdicts.setdefault(at, verdict) is verdict:
                 self._note(rows[at][0].size, verdict)
-        return [verdicts[at] for at in range(len(rows))], self._lane.stuck
+        return [verdicts.get(at) for at in range(len(rows))], self._lane.stuck
+
+    def _given(self, about: Object, parts: list[bytes], rest: bytes) -> list[bytes] | None:
+        if parts or len(rest) == about.size:
+            return [*parts, rest]
+        held = self.held.take(about.id, about.size - len(rest))
+        return None if held is None else [*held, rest]
 
     def done(self) -> dict[str, Any]:
         """What it has done: all objects and errors, and the rates, per second, and milliseconds of the latest ones."""

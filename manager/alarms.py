@@ -90,6 +90,10 @@ class Alarms:
         """An object of the flow has gone to the engines."""
         self._open(target.flow).outstanding += 1
 
+    def goes_on(self, flow: Flow) -> bool:
+        """Whether a flow of which an object is expected has not been over yet."""
+        return (kept := self._flows.get(flow.id)) is not None and not kept.ended
+
     def scanned(self, scanned: Scanned) -> Alarm | None:
         """It came back. The alarm, when the flow is over and this was its last object."""
         flow = self._open(scanned.target.flow)

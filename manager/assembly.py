@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import fields
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
 
 from engines import ENGINES
@@ -66,3 +68,10 @@ def build_engines(settings: Settings, summary: Summary, progress: Watcher) -> li
             summary.warn(f"engine {asked.name}: {problem}")
         engines.append(engine)
     return engines
+
+
+def state_directory() -> Path:
+    """Where what outlasts a run is kept: systemd's StateDirectory, or the user's own (XDG Base Directory)."""
+    if named := os.environ.get("STATE_DIRECTORY"):
+        return Path(named.partition(":")[0])
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "tapscan"

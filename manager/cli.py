@@ -92,15 +92,21 @@ def _cluster_join(given: Namespace) -> int:
 
 
 def _cluster_status(given: Namespace) -> int:
-    from manager.cluster import show_status
+    from manager.cluster_status import Asked, show_status
 
-    return show_status(given.address, given.json)
+    return show_status(Asked(given.address, given.token, given.tls, given.config), given.json, given.once)
+
+
+def _cluster_drain(given: Namespace) -> int:
+    from manager.cluster_status import Asked, drain
+
+    return drain(Asked(given.address, given.token, given.tls), given.host, given.undo)
 
 
 def _member(given: Namespace) -> Member:
     from manager.cluster import Member
 
-    return Member(given.bind, given.config, given.token, given.name)
+    return Member(given.bind, given.config, given.token, given.name, tls=given.tls)
 
 
 def parser() -> Parser:
@@ -145,18 +151,34 @@ def _cluster_commands(commands: Any) -> None:
     join = _command(commands, "join", _cluster_join, "Makes this host one of a cluster.", HOST)
     join.add_argument("address", metavar="HOST:PORT", help="of the cluster's head")
     _takes_member(join)
-    words = "Shows hosts and engines: versions, databases, rates, errors, latency."
+    words = "Shows hosts and engines: versions, databases, rates, errors, latency; on a terminal until Ctrl-C."
     status = _command(commands, "status", _cluster_status, words, "Exit code: 0, or 2 when a host is refused.")
     status.add_argument("address", metavar="HOST:PORT", nargs="?", default="auto", help="default: this host's cluster")
-    status.add_argument("--json", action="store_true", help="JSON lines, one a host")
+    status.add_argument("--once", action="store_true", help="once, also on a terminal")
+    _takes_access(status)
+    _takes_config(status)
+    words = (
+        "Lets a host finish what it has and gives it nothing new, for all sensors; waits until it can be taken away."
+    )
+    drain = _command(commands, "drain", _cluster_drain, words, "Exit code: 0, or 2 when there is no such host.")
+    drain.add_argument("host", metavar="HOST", help="its name or its address")
+    drain.add_argument("address", metavar="HOST:PORT", nargs="?", default="auto", help="default: this host's cluster")
+    drain.add_argument("--undo", action="store_true", help="gives it work again; so does joining again")
+    _takes_access(drain)
 
 
 def _takes_member(command: Parser) -> None:
     command.add_argument("--bind", metavar="IP", required=True, help="the address of this host that the others reach")
-    words = "file with the token that all hosts share (default: ~/.ray/auth_token; the head makes it)"
-    command.add_argument("--token", metavar="FILE", help=words)
+    _takes_access(command)
     command.add_argument("--name", metavar="NAME", help="of this host, in verdicts (default: its host name)")
     _takes_config(command, json=False)
+
+
+def _takes_access(command: Parser) -> None:
+    words = "file with the token that all hosts share (default: ~/.ray/auth_token; the head makes it)"
+    command.add_argument("--token", metavar="FILE", help=words)
+    words = "folder with cert.pem and key.pem of this host, and ca.pem that all share: everything goes by TLS"
+    command.add_argument("--tls", metavar="DIR", help=words)
 
 
 def _command(commands: Any, name: str, does: Command | None, about: str, more: str = "") -> Parser:

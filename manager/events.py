@@ -12,19 +12,35 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from manager.ecs import BILLION, ECS_VERSION, Document, extension, mac_text, merge, stable_id, timestamp
-from manager.fields import alarm_fields, best_hit, engine_fields, object_fields, outcome, rule_fields, scanned_fields
+from manager.fields import (
+    alarm_fields,
+    best_hit,
+    engine_fields,
+    metric_fields,
+    object_fields,
+    outcome,
+    rule_fields,
+    scanned_fields,
+)
 from manager.observer import Observer
 from reassembly.events import Flow
 from reassembly.objects import Object
 
 if TYPE_CHECKING:
     from engines.outcome import Scanned
+    from engines.status import EngineStatus, HostStatus
     from manager.alarms import Alarm
     from manager.coverage import Row
 
 MILLION = 1_000_000
 FLOWS_KEPT = 512  # whose common fields are remembered: objects of one flow come close together
 
+STREAMS = {
+    "tapscan.object": "logs",
+    "tapscan.alarm": "logs",
+    "tapscan.coverage": "metrics",
+    "tapscan.sensor": "metrics",
+}
 INFO, NETWORK = ["info"], ["file", "network"]
 CATEGORIES = {protocol: ["file", "web"] for protocol in ("http", "http2")} | {
     protocol: ["file", "email"] for protocol in ("smtp", "lmtp", "pop3", "imap")
@@ -42,8 +58,7 @@ class Documents:
         self._flows: dict[str, tuple[Document, Document, Document, list[str]]] = {}
         self._clock = 0, timestamp(0)
         self._streams = {
-            name: {"type": kind, "dataset": name, "namespace": observer.namespace}
-            for name, kind in (("tapscan.object", "logs"), ("tapscan.alarm", "logs"), ("tapscan.coverage", "metrics"))
+            name: {"type": kind, "dataset": name, "namespace": observer.namespace} for name, kind in STREAMS.items()
         }
 
     def object(self, target: Object, scanned: Scanned | None = None) -> Document:
@@ -133,6 +148,30 @@ class Documents:
             "tapscan": {"coverage": fields},
         }
 
+    def scan_host(self, host: HostStatus, engine: EngineStatus | None = None) -> Document:
+        """The metrics of an engine on a host of a cluster; without an engine, those of a host that runs none."""
+        now = self._now()
+        document = {
+            "@timestamp": now,
+            "ecs": {"version": ECS_VERSION},
+            "event": {
+                "id": stable_id(now, host.address, engine.name if engine else ""),
+                "kind": "metric",
+                "category": ["host"],
+                "type": INFO,
+                "dataset": "tapscan.sensor",
+                "module": "tapscan",
+                "created": now,
+                "outcome": "failure" if host.refused else "success",
+            },
+            "data_stream": self._streams["tapscan.sensor"],
+            "observer": self._fields,
+            "host": {"name": host.name or host.address, "ip": [host.address]},
+            "related": {"ip": [host.address]},
+            "tapscan": {"host": {"drained": host.drained}} | ({"engine": metric_fields(engine)} if engine else {}),
+        }
+        return document | ({"error": {"message": host.refused}} if host.refused else {})
+
     def _now(self) -> str:
         """The clock's time, to the millisecond."""
         now = time.time_ns() // MILLION
@@ -186,7 +225,7 @@ class Documents:
             fields["name"] = target.name
             if ending := extension(target.name):
                 fields["extension"] = ending
-        for algorithm in hashes:
+        for algorithm in () if target.content.gone else hashes:
             digest = hashlib.new(algorithm, usedforsecurity=False)
             for chunk in target.content.chunks():
                 digest.update(chunk)

@@ -11,6 +11,7 @@ from reassembly.objects import Object
 
 if TYPE_CHECKING:
     from engines.outcome import Scanned
+    from engines.status import EngineStatus
     from manager.alarms import Alarm
 
 RANGES = 1000  # missing ranges listed; `missing_bytes` counts all
@@ -140,3 +141,22 @@ def _alarm_object(scanned: Scanned) -> Document:
         "verdict": integrate(scanned.verdicts, target.complete),
     }
     return fields | {key: value for key, value in (("name", target.name), ("parent", target.parent)) if value}
+
+
+def metric_fields(engine: EngineStatus) -> Document:
+    """`tapscan.engine`: rates a second, latency in nanoseconds."""
+    latency = {"median": engine.median_ms, "p99": engine.p99_ms}
+    fields = {
+        "name": engine.name,
+        "version": engine.version,
+        "database_version": engine.database,
+        "actors": engine.actors,
+        "silent": engine.silent,
+        "queue": engine.waiting,
+        "scanned": engine.scanned,
+        "errors": engine.errors,
+        "objects_s": round(engine.objects_s, 3),
+        "bytes_s": round(engine.mb_s * 1e6),
+        "latency": {key: round(ms * 1e6) for key, ms in latency.items() if ms is not None},
+    }
+    return {key: value for key, value in fields.items() if value not in (None, {})}

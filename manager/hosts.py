@@ -9,6 +9,7 @@ from engines.failover import Failover, NoCluster
 from engines.outcome import Outcome
 from engines.pool import Pool
 from engines.verdicts import Engine
+from manager.access import access
 from manager.assembly import build_engines
 from manager.effective import effective
 from manager.options import Stop
@@ -50,8 +51,7 @@ def cluster(settings: Settings, config: str | None, rules: tuple[str, ...]) -> F
     address = settings.pool.address or "auto"
     if rules and address != "new":
         raise Stop("--rules: each host of a cluster has rules of its own; name them in its settings file")
-    if settings.pool.token is not None:
-        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": settings.pool.token}
+    os.environ |= access(settings.pool.token, settings.pool.tls)
     if config is not None:
         os.environ["TAPSCAN_CONFIG"] = os.path.abspath(config)  # noqa: PTH100 - as the user wrote it
 

@@ -8,11 +8,21 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from engines.outcome import AnyPool
 from engines.verdicts import Engine
 from manager.alarms import Alarms
-from manager.assembly import build_engines, exact_engines, flow_table, fragment_limits, observer, overlap_policies
+from manager.assembly import (
+    build_engines,
+    exact_engines,
+    flow_table,
+    fragment_limits,
+    observer,
+    overlap_policies,
+    state_directory,
+)
 from manager.ecs import line
 from manager.effective import effective
 from manager.events import Documents
@@ -23,7 +33,7 @@ from manager.pipeline import After, Item, Timeline, extracted, rest, scanned
 from manager.progress import Telling, Watcher, watcher
 from manager.rows import ObjectRows
 from manager.settings import Settings
-from manager.sinks import Folder, JsonLines, Lines, Sink, Write, to_descriptor
+from manager.sinks import Crashed, Folder, JsonLines, Lines, Sink, Write, to_descriptor
 from manager.summary import Summary
 from manager.visible import visible
 from manager.workers import Send, Shard, WorkersFailed, share
@@ -121,14 +131,18 @@ class Job:
             yield JsonLines(documents(self.settings), lines.write)
         elif not self.scanning and not self.options.quiet:
             yield ObjectRows(lines.write, table_width())
+        if self.scanning:
+            yield Crashed(Path(self.settings.pool.crashed or state_directory() / "crashed"))
 
     def _items(self, shard: Shard, summary: Summary, after: After) -> Iterator[Item]:
         if not self.scanning:
             for timeline in self._timelines(shard, summary, after):
                 yield from extracted(timeline.products())
             return
-        pool = self._pool()
         alarms = Alarms(exact_engines(self.settings))
+        pool = self._pool()
+        if self.settings.pool.when_full == "spill":
+            pool = self._room(pool, alarms)
         try:
             for timeline in self._timelines(shard, summary, after, pool.ahead):
                 yield from scanned(timeline.products(), pool, alarms)
@@ -144,6 +158,14 @@ class Job:
         from engines.pool import Pool
 
         return Pool(self.engines, max_bytes=self.settings.pool.max_bytes)
+
+    def _room(self, pool: AnyPool, alarms: Alarms) -> AnyPool:
+        from engines.room import BOUNDS, Room
+
+        names = [engine.name for engine in self.settings.engine]
+        most = self.settings.pool.max_bytes
+        bounds = replace(BOUNDS, engines=min(most, BOUNDS.engines), memory=most, disk=self.settings.pool.max_disk)
+        return Room(pool, names, alarms.goes_on, bounds, self.settings.sensor.temporary)
 
     def _timelines(
         self, shard: Shard, summary: Summary, after: After, ahead: Ahead | None = None

@@ -44,7 +44,11 @@ class PoolSettings:
     kind: Literal["local", "ray"] = "local"
     address: str | None = None  # with "ray": HOST:PORT, "auto" or "new"
     token: str | None = None  # with "ray": file with the token of the cluster; unset: ~/.ray/auth_token
-    max_bytes: int = 256 << 20  # of objects waiting for engines; reading pauses beyond
+    tls: str | None = None  # with "ray": folder with cert.pem, key.pem and ca.pem, where the cluster has TLS
+    max_bytes: int = 256 << 20  # of objects that wait for engines in memory
+    when_full: Literal["wait", "spill"] = "wait"  # beyond: reading pauses, or objects wait on disk
+    max_disk: int = 4 << 30  # with "spill": bytes on disk; beyond, objects are not scanned (`overload`)
+    crashed: str | None = None  # folder for objects that crash an engine; unset: crashed/ of the state directory
 
 
 @noun

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from engines.verdicts import CRASHED
 from manager.alarms import Alarm
 from manager.ecs import line
 from manager.events import Documents
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
 Write: TypeAlias = Callable[[bytes], None]
 
+log = logging.getLogger(__name__)
+
+CRASHED_KEPT = 1000  # objects that crashed an engine, at most
 FULL = 1 << 16  # bytes gathered before they are written
 PATIENCE = 0.5  # seconds after which they are written anyhow: somebody may be watching
 
@@ -96,17 +101,46 @@ class Folder:
         self._path.mkdir(parents=True, exist_ok=True)
 
     def take(self, item: Item) -> None:
-        if not isinstance(item, Object):
+        if isinstance(item, Object):
+            write_object(item, self._path)
+
+
+class Crashed:
+    """Keeps objects that crash an engine, for its maker and for the operator: the engine will meet them again."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def take(self, item: Item) -> None:
+        if isinstance(item, Object | FlowEnd | Alarm):
             return
-        target = self._path / item.sha256
-        if target.exists():
-            return
-        with NamedTemporaryFile(dir=self._path, prefix=".", delete=False) as file:
-            written = Path(file.name)
+        for verdict in item.verdicts:
+            if verdict.reason == CRASHED:
+                self._keep(item.target, f"object {item.target.id} crashed engine {verdict.engine}")
+
+    def _keep(self, target: Object, what: str) -> None:
         try:
-            with written.open("wb") as file:
-                for chunk in item.content.chunks() if item.size else ():
-                    file.write(chunk)
-            written.replace(target)
-        finally:
-            written.unlink(missing_ok=True)
+            self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if sum(1 for _ in self._path.iterdir()) < CRASHED_KEPT:
+                log.error("%s; kept in %s", what, write_object(target, self._path))
+            else:
+                log.error("%s; not kept, there are %d in %s", what, CRASHED_KEPT, self._path)
+        except OSError as error:
+            log.error("%s; it can't be kept in %s: %s", what, self._path, error.strerror)
+
+
+def write_object(target: Object, folder: Path) -> Path:
+    """Writes its bytes to a file named by its SHA-256, readable by us alone; one that is there is the same."""
+    path = folder / target.sha256
+    if path.exists():
+        return path
+    with NamedTemporaryFile(dir=folder, prefix=".", delete=False) as file:
+        written = Path(file.name)
+    try:
+        with written.open("wb") as file:
+            for chunk in target.content.chunks() if target.size else ():
+                file.write(chunk)
+        written.replace(path)
+    finally:
+        written.unlink(missing_ok=True)
+    return path

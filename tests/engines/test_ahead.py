@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engines.ahead import Sent
+from engines import ahead
+from engines.ahead import Held, Sent
 
 
 class Other:
@@ -65,3 +66,32 @@ def test_the_one_begun_first_is_forgotten_first():
     sent.part("b", 5, b"6")
     assert other.there == {"b": b"123456"}
     assert (sent.claim("a"), sent.claim("b"), sent.claim("b")) == (0, 6, 0)
+
+
+@given(st.permutations(range(5)), st.integers(0, 5))
+def test_parts_come_in_any_order_and_all_or_nothing_is_taken(order, kept):
+    held = Held()
+    for number in order[:kept]:
+        held.part("a", number * 10, b"%d" % number * 10)
+    assert held.take("a", 10 * kept) == [b"%d" % number * 10 for number in sorted(order[:kept])]
+    assert held.take("a", 0) == []
+
+
+def test_what_is_held_is_bounded():
+    held = Held(max_bytes=100)
+    for key in "abc":
+        held.part(key, 0, bytes(40))
+    assert held.take("b", 40) == [bytes(40)]
+    assert held.take("c", 40) == [bytes(40)]
+    held.part("d", 0, bytes(100))
+    assert held.take("d", 100) == [bytes(100)]
+
+
+def test_what_is_gone_is_not_there(monkeypatch):
+    monkeypatch.setattr(ahead, "PATIENCE", 0.01)
+    held = Held(max_bytes=100)
+    for key in "abc":
+        held.part(key, 0, bytes(40))
+    held.part("x", 0, b"12")
+    held.forget("x")
+    assert [held.take(key, 40) for key in "ax"] == [None, None]

@@ -7,14 +7,14 @@ import pickle
 import platform
 import time
 from importlib.metadata import version
-from threading import Thread
+from threading import Thread, Timer
 
 import pytest
 from fakes import Kitchen
 from samples import object_of
 
+from engines import ahead, scanner
 from engines import lane as lane_module
-from engines import scanner
 from engines.parcel import label, pieces
 from engines.scanner import Facts, Scanner, describe, refusal, versions
 
@@ -31,7 +31,7 @@ def made(monkeypatch):
 
 def inside(payload, name="x"):
     """A row whose bytes travel within the call."""
-    return label(object_of(payload, name)), payload
+    return label(object_of(payload, name)), 0, payload
 
 
 def statuses(verdicts):
@@ -52,15 +52,40 @@ def test_a_verdict_for_each_object_in_their_order(made):
 
 def test_bytes_that_travel_beside_the_call_come_to_their_own_objects(made):
     large, none, larger = (os.urandom(size) for size in (300, 0, 20_000_000))
-    parts = [large[:100], large[100:], *pieces(object_of(larger))]
+    parts = [large[:100], large[100:200], *pieces(object_of(larger))]
     rows = [
-        (label(object_of(large)), 2),
+        (label(object_of(large)), 2, large[200:]),
         inside(b"between"),
-        (label(object_of(none)), 0),
-        (label(object_of(larger)), len(parts) - 2),
+        (label(object_of(none)), 0, b""),
+        (label(object_of(larger)), len(parts) - 2, b""),
     ]
     verdicts, _ = made("digest").scan(rows, *parts)
     assert statuses(verdicts) == ["clean"] * 4  # `digest` compares the hash
+
+
+def test_the_rest_of_what_went_ahead(made, monkeypatch):
+    monkeypatch.setattr(ahead, "PATIENCE", 0.05)
+    one, payload = made("digest"), os.urandom(1000)
+    names = "whole", "hole", "never", "forgotten"
+    held = {name: object_of(payload, name) for name in names}
+    for name, begins in {"whole": (400, 0), "hole": (0, 600), "forgotten": (0, 400)}.items():
+        for begin in begins:  # parts may overtake one another
+            one.held.part(held[name].id, begin, payload[begin : min(begin + 400, 800)])
+    one.held.forget(held["forgotten"].id)
+    rows = [*((label(held[name]), 0, payload[800:]) for name in names), inside(b"all", "all")]
+    verdicts, stuck = one.scan(rows)
+    assert [verdict and verdict.status for verdict in verdicts] == ["clean", None, None, None, "clean"]
+    assert stuck == 0
+
+
+def test_a_part_that_is_late_is_waited_for(made):
+    one, payload = made("digest"), os.urandom(1000)
+    target = object_of(payload)
+    one.held.part(target.id, 0, payload[:400])
+    Timer(0.1, one.held.part, (target.id, 400, payload[400:800])).start()
+    verdicts, _ = one.scan([(label(target), 0, payload[800:])])
+    assert statuses(verdicts) == ["clean"]
+    assert one.held.take(target.id, 0) == []
 
 
 def test_all_slots_of_a_call_run_at_once_and_no_more(made):

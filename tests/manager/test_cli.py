@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -365,7 +366,30 @@ def test_a_cluster_that_is_not_there_is_one_line(folder, tapscan):
 
 def test_a_cluster_of_one_host(folder, tapscan):
     (folder / "tapscan.toml").write_text("[pool]\nkind = 'ray'\naddress = 'new'\n")
-    done = tapscan("scan", "--json", "--config", "tapscan.toml", "bad.pcap")
+    write(web(("/large", os.urandom(1_500_000)), ("/empty", b""), orig="192.0.2.10:40003"), folder / "large.pcap")
+    done = tapscan("scan", "--json", "--config", "tapscan.toml", "bad.pcap", "large.pcap")
     assert done.returncode == 1, done.stderr
+    sizes = {one["file"]["size"]: one["tapscan"]["verdict"] for one in documents(done, "tapscan.object")}
+    assert sizes[1_500_000] == "clean"
     (alarm,) = documents(done, "tapscan.alarm")
     assert alarm["rule"]["name"] == "EICAR_test_file"
+
+
+def test_engines_that_cannot_keep_up_leave_objects_unscanned_and_say_so(folder, tapscan):
+    write(web(*((f"/{number}.bin", b"%d" % number * 500) for number in range(30))), folder / "many.pcap")
+    (folder / "tapscan.toml").write_text(
+        "[pool]\nwhen_full = 'spill'\nmax_bytes = 1500\nmax_disk = 5000\n"
+        "[[engine]]\nname = 'slow'\nkind = 'command'\nargv = ['sh', '-c', 'sleep 0.2', '{file}']\nslots = 1\n"
+    )
+    done = tapscan("scan", "--json", "--config", "tapscan.toml", "many.pcap")
+    assert done.returncode == 0, done.stderr
+    objects = documents(done, "tapscan.object")
+    assert len(objects) == 30
+    told = Counter(one["tapscan"]["verdict"] for one in objects)
+    assert 1 < told["clean"] < 15
+    assert told["unknown"] == 30 - told["clean"]
+    left = [one for one in objects if one["tapscan"]["verdict"] == "unknown"]
+    assert {one["tapscan"]["verdicts"][0]["status"] for one in left} == {"skipped"}
+    rows = {one["tapscan"]["coverage"].get("reason"): one for one in documents(done, "tapscan.coverage")}
+    assert rows["overload"]["tapscan"]["coverage"]["unscanned_objects"] == len(left)
+    assert "overload: the engines can't keep up" in err(done)[0]

@@ -6,10 +6,11 @@ import pytest
 from nouns import FLOW, an_object, flow_end, said, scanned
 from samples import object_of
 
+from manager import sinks
 from manager.alarms import raise_alarm
 from manager.events import Documents
 from manager.observer import Observer
-from manager.sinks import FULL, Folder, JsonLines, Lines, to_descriptor
+from manager.sinks import FULL, Crashed, Folder, JsonLines, Lines, to_descriptor
 
 
 def test_lines_are_handed_on_together_and_whole():
@@ -77,3 +78,30 @@ def test_what_is_there_is_not_written_again(tmp_path):
     (tmp_path / target.sha256).write_bytes(b"old")
     Folder(str(tmp_path)).take(target)
     assert (tmp_path / target.sha256).read_bytes() == b"old"
+
+
+def test_what_crashes_an_engine_is_kept_for_its_maker(tmp_path, caplog, monkeypatch):
+    folder = tmp_path / "state" / "crashed"
+    sink = Crashed(folder)
+    crash = said("a", "error", reason="crashed the engine")
+    sink.take(scanned(object_of(b"harmless"), said("a", "clean"), said("b", "error", reason="no answer")))
+    assert not folder.exists()
+    for item in (an_object(), flow_end(), scanned(object_of(b"evil", "../x"), said("b", "clean"), crash)):
+        sink.take(item)
+    (kept,) = folder.iterdir()
+    assert kept.read_bytes() == b"evil"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert f"crashed engine a; kept in {kept}" in caplog.messages[-1]
+    monkeypatch.setattr(sinks, "CRASHED_KEPT", 1)
+    sink.take(scanned(object_of(b"more"), crash))
+    assert len(list(folder.iterdir())) == 1
+    assert "not kept, there are 1" in caplog.messages[-1]
+
+
+def test_a_folder_that_cannot_be_made_costs_nothing_else(tmp_path, caplog):
+    (tmp_path / "file").touch()
+    Crashed(tmp_path / "file" / "crashed").take(
+        scanned(object_of(b"evil"), said("a", "error", reason="crashed the engine"))
+    )
+    assert "can't be kept" in caplog.messages[-1]
