@@ -29,12 +29,13 @@ from ray.experimental import internal_kv
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from engines.ahead import Parts
-from engines.dispatch import Call, Dispatch, Post, Seat, Task
+from engines.dispatch import Call, Dispatch, Seat, Task
 from engines.lane import Job
 from engines.outcome import MAX_BYTES, MAX_OBJECTS, Outcome, Scanned
 from engines.parcel import label, pieces
-from engines.places import FIRST_PAUSE, Host, Place, reach, settled
-from engines.scanner import Recipe, Row, Scanner, describe, refusal
+from engines.places import FIRST_PAUSE, Host, Place, reach
+from engines.roster import SILENCE, Roster
+from engines.scanner import Recipe, Row, Scanner, describe
 from engines.verdicts import Verdict
 from reassembly.objects import Object
 
@@ -46,11 +47,9 @@ INLINE = 256 << 10  # bytes of an object that travel within the call; larger one
 TICK = 0.05  # seconds between two looks at deadlines
 CONNECT = 5.0  # seconds for the head to take a connection
 ROUND = 1.0  # seconds between two looks at the hosts
-SILENCE = 4.0  # seconds without an answer after which a host gets nothing new
 LOST = 6.0  # seconds without the head after which the cluster is lost
 MEET = 20.0  # seconds for the first host that has engines to be seen
 START = 60.0  # seconds for the engines of the hosts seen by then to come up
-LONGEST_PAUSE = 30.0  # seconds before an engine that died is started again
 
 
 class ClusterError(Exception):
@@ -116,8 +115,6 @@ class Cluster:
         lost: Callable[[str], None] = log.error,
     ) -> None:
         self.counters: Counter[str] = Counter()
-        self.hosts: dict[str, Host] = {}
-        self.places: dict[tuple[str, str], Place] = {}
         self._recipe = recipe
         self._lost = lost
         self._outcome = outcome or Outcome(max_bytes, max_objects)
@@ -125,8 +122,10 @@ class Cluster:
         self._dispatch = Dispatch(self._send, self._say)
         self._arriving: dict[str, Parts] = {}  # of objects that aren't complete yet, by their ids
         self._parts: dict[Job, Parts] = {}  # of large objects
+        self._roster = Roster(self, self._dispatch, self.counters)
+        self.hosts, self.places = self._roster.hosts, self._roster.places
         self._stop = Event()
-        self._ready = Event()
+        self._ready = self._roster.settled
         connect(address)
         self._heard = monotonic()  # when the head last answered
         self._actor = ray.remote(concurrency_groups={"health": 1})(_Actor)  # type: ignore[call-overload]
@@ -194,9 +193,9 @@ class Cluster:
     def _look(self) -> None:
         """Asks the head which hosts there are. Its own thread: where the head is gone, Ray waits long."""
         while not self._stop.wait(ROUND if self._ready.is_set() else 0.1):
-            nodes = alive(), drained()
+            there = {node["NodeID"]: node["NodeManagerAddress"] for node in alive()}, drained()
             self._heard = monotonic()
-            self._post(self._nodes, *nodes)
+            self._post(self._seen, *there)
 
     def _ask(self, target: Object, arrived: int, submitted: int) -> None:
         job = Job(target, arrived, submitted, len(self._dispatch.desks))
@@ -274,143 +273,56 @@ class Cluster:
             self._dispatch.answered(call.number, told, now)
             place.pause = FIRST_PAUSE
             if stuck:
-                self._replace(place, now)
+                self._roster.replace(place, now)
         elif isinstance(error, ray.exceptions.RayActorError):
             if place.seat is call.seat:
-                self._fell(place, now, str(error))
+                self._roster.fell(place, now, str(error), crashed="worker process has died" in str(error))
         else:
             self.counters["cluster.call_failed"] += 1
             reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
             failed = [Verdict(place.engine, "error", reason=reason) for _ in call.tasks]
             self._dispatch.answered(call.number, failed, now)
 
-    def _fell(self, place: Place, now: float, why: str) -> None:
-        """An actor is gone: its objects go elsewhere, and it is started again where its host lives."""
-        crashed = "worker process has died" in why
-        self.counters["cluster.actor_died"] += 1
-        log.warning("engine %s on %s is gone: %s", place.engine, place.host.address, why.splitlines()[0])
-        if place.seat is not None:
-            self._dispatch.unseat(place.seat, now, crashed)
-        place.seat = place.actor = None
-        place.leaving = False
-        place.retry_at = now + place.pause
-        place.pause = min(place.pause * 2, LONGEST_PAUSE)
+    def _seen(self, there: dict[str, str], drained: set[str]) -> None:
+        self._roster.seen(there, drained, monotonic())
 
-    def _replace(self, place: Place, now: float) -> None:
-        """Its scans hang: a new actor takes over; the old one ends what else it has."""
-        if place.seat is None or place.leaving:
-            return
-        place.leaving = True
-        place.seat.paused = True
-        self._retire(place, now)
-
-    def _retire(self, place: Place, now: float) -> None:
-        if place.seat is not None:
-            if place.seat.calls:
-                return
-            self._dispatch.unseat(place.seat, now, crashed=False)
-            self.counters["cluster.actor_replaced"] += not place.host.drained
-        if place.actor is not None:
-            ray.kill(place.actor)
-        place.seat, place.actor, place.leaving = None, None, False
-        self._start(place)
-
-    def _nodes(self, alive: list[dict[str, Any]], drained: set[str]) -> None:
-        now = monotonic()
-        for node in alive:
-            if node["NodeID"] not in self.hosts:
-                self._meet(Host(node["NodeID"], node["NodeManagerAddress"], heard=now))
-        for gone in set(self.hosts) - {node["NodeID"] for node in alive}:
-            self._part(gone, now)
-        for host in self.hosts.values():
-            if host.drained != (host.node in drained):
-                self._drain(host, now)
-            self._ping(host, now)
-
-    def _drain(self, host: Host, now: float) -> None:
-        """What it has is finished, nothing new goes there; or this is over."""
-        host.drained = not host.drained
-        for place in [place for place in self.places.values() if place.host is host]:
-            if place.seat is None:
-                self._retire(place, now)
-            elif host.drained:
-                self._replace(place, now)
-
-    def _meet(self, host: Host) -> None:
-        self.hosts[host.node] = host
+    def meet(self, host: Host) -> None:
+        """Asks a host who it is."""
         asked = ask_host(self._recipe, host.node)
         asked.add_done_callback(lambda done: self._post(self._met, host, done))
 
     def _met(self, host: Host, done: Any) -> None:
         if error := done.exception():
-            host.refused = f"{host.address}: {type(error).__name__}: {str(error).strip().splitlines()[-1]}"
+            self._roster.unmet(host, f"{type(error).__name__}: {str(error).strip().splitlines()[-1]}")
         else:
-            host.facts = done.result()
-            host.refused = refusal(host.address, done.result())
-        if host.refused:
-            log.error("host refused: %s", host.refused)
-        for name in host.facts.engines if host.facts and not host.refused else ():
-            self._dispatch.desk(name)
-            self.places[host.node, name] = place = Place(host, name)
-            self._start(place)
-        self._settled()
+            self._roster.met(host, done.result())
 
-    def _part(self, node: str, now: float) -> None:
-        host = self.hosts.pop(node)
-        log.warning("host %s is gone", host.address)
-        self.counters["cluster.host_gone"] += 1
-        for key in [key for key in self.places if key[0] == node]:
-            place = self.places.pop(key)
-            if place.seat is not None:
-                self._dispatch.unseat(place.seat, now, crashed=False)
-
-    def _start(self, place: Place) -> None:
+    def start(self, place: Place) -> Any:
+        """Starts the actor of a place."""
         assert place.host.facts is not None
-        place.retry_at = None
-        if place.host.drained:
-            return
         there = NodeAffinitySchedulingStrategy(place.host.node, soft=False)
         name = f"{place.engine}@{place.host.node}#{secrets.token_hex(4)}"  # for `engines.status`
-        place.actor = self._actor.options(name=name, num_cpus=0, max_concurrency=64, scheduling_strategy=there).remote(
+        actor = self._actor.options(name=name, num_cpus=0, max_concurrency=64, scheduling_strategy=there).remote(
             self._recipe, place.engine, place.host.facts.name
         )
-        actor = place.actor
-        up = actor.describe.remote().future()
-        up.add_done_callback(lambda done: self._post(self._up, place, actor, done))
+        actor.describe.remote().future().add_done_callback(lambda done: self._post(self._up, place, actor, done))
+        return actor
 
     def _up(self, place: Place, actor: Any, done: Any) -> None:
-        now = monotonic()
         if place.actor is not actor or self.places.get((place.host.node, place.engine)) is not place:
             return
         if error := done.exception():
-            self._fell(place, now, str(error))
-            self._unmade(place, str(error))
-            return
-        slots, timeout, place.version, place.database = done.result()
-        place.trouble = None
-        place.seat = self._dispatch.seat(Post(place.engine, place.host.node, slots, timeout), now)
-        place.seat.paused = place.host.silent
-        self._settled()
+            self._roster.unmade(place, monotonic(), str(error), for_good="creation task" in str(error))
+        else:
+            self._roster.up(place, monotonic(), *done.result())
 
-    def _unmade(self, place: Place, why: str) -> None:
-        """It can't be made there. Where no other host can, its objects needn't wait for it."""
-        place.trouble = why.strip().splitlines()[-1]
-        others = [other for other in self.places.values() if other.engine == place.engine]
-        if "creation task" in why and all(other.trouble and other.seat is None for other in others):
-            self._dispatch.refuse(place.engine, place.trouble)
-        self._settled()
+    def end(self, place: Place) -> None:
+        """Ends the actor of a place."""
+        ray.kill(place.actor)
 
-    def _settled(self) -> None:
-        if self.places and settled(self.hosts.values(), self.places.values()):
-            self._ready.set()
-
-    def _ping(self, host: Host, now: float) -> None:
-        actors = [place.actor for place in self.places.values() if place.host is host and place.seat is not None]
-        if not actors:
-            host.heard = now
-        elif not host.asked:
-            host.asked = True
-            actors[0].ping.remote().future().add_done_callback(lambda done: self._post(self._pong, host, done))
+    def ping(self, place: Place) -> None:
+        """Asks whether the host of a place is there."""
+        place.actor.ping.remote().future().add_done_callback(lambda done: self._post(self._pong, place.host, done))
 
     def _pong(self, host: Host, done: Any) -> None:
         host.asked = False
@@ -418,31 +330,11 @@ class Cluster:
             host.heard = monotonic()
 
     def _tick(self, now: float) -> None:
-        for host in self.hosts.values():
-            self._hear(host, now)
-        for seat in self._dispatch.late(now):
-            place = self.places[seat.post.host, seat.post.engine]
-            ray.kill(place.actor)
-            self._fell(place, now, "no answer in time")
-        for place in self.places.values():
-            if place.leaving:
-                self._retire(place, now)
-            if place.retry_at is not None and now > place.retry_at:
-                self._start(place)
+        self._roster.tick(now)
         self._dispatch.expire(now)
         if now - self._heard > LOST:
             self._heard = now
             self._lost("the head of the cluster doesn't answer")
-
-    def _hear(self, host: Host, now: float) -> None:
-        silent = now - host.heard > SILENCE
-        if silent == host.silent:
-            return
-        host.silent = silent
-        log.warning("host %s %s", host.address, "is silent" if silent else "answers again")
-        for place in self.places.values():
-            if place.host is host and place.seat is not None and (silent or not place.leaving):
-                (self._dispatch.pause if silent else self._dispatch.resume)(place.seat, now)
 
 
 def alive() -> list[dict[str, Any]]:

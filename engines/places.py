@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import socket
-from collections.abc import Iterable
+import ssl
 from typing import Any
 
 from engines.dispatch import Seat
 from engines.scanner import Facts
 from sensor.noun import state
 
+SETTINGS = 4  # a frame of HTTP/2
 FIRST_PAUSE = 0.1  # seconds before an engine that died is started again, the first time
 
 
@@ -43,16 +45,29 @@ class Place:
     leaving: bool = False  # replaced as soon as nothing is open there
 
 
-def settled(hosts: Iterable[Host], places: Iterable[Place]) -> bool:
-    """Whether each host, and each engine of it, has come up or said why not."""
-    met = all(host.facts or host.refused for host in hosts)
-    return met and all(place.seat or place.trouble or place.host.drained for place in places)
-
-
 def reach(address: str, seconds: float) -> None:
-    """Raises ConnectionError where no head listens: Ray itself would wait for minutes."""
+    """Raises ConnectionError where no head answers as Ray will speak to it: Ray itself would wait, and for how long.
+
+    It is greeted as gRPC does, with a connection preface (RFC 9113, section 3.4); SETTINGS come back (6.5).
+    """
     host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=seconds).close()
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=seconds) as line:
+            secured = (
+                _tls().wrap_socket(line, server_hostname=host.strip("[]")) if "RAY_USE_TLS" in os.environ else line
+            )
+            secured.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, SETTINGS, 0, 0, 0, 0, 0)))
+            said = secured.recv(9)
+    except ssl.SSLError as error:
+        raise ConnectionError(f"TLS fails: {error.reason or error}") from None
     except (OSError, ValueError) as error:
         raise ConnectionError(f"nothing answers: {error}") from None
+    if said[3:4] != bytes((SETTINGS,)):
+        raise ConnectionError("what answers is no head of a cluster, or has TLS and we have not")
+
+
+def _tls() -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=os.environ["RAY_TLS_CA_CERT"])
+    context.load_cert_chain(os.environ["RAY_TLS_SERVER_CERT"], os.environ["RAY_TLS_SERVER_KEY"])
+    context.set_alpn_protocols(["h2"])
+    return context

@@ -12,7 +12,7 @@ from fakes import Kitchen
 from hosts import Hosts, needed
 from samples import object_of
 
-from engines import cluster
+from engines import roster
 from engines.cluster import Cluster
 from engines.failover import Failover
 from engines.pool import Pool
@@ -91,7 +91,7 @@ def test_hosts_die_fall_silent_and_come(hosts):
         # A cable is pulled: what was there goes elsewhere; then it is back.
         up(pool, 3)
         hosts.link("a", up=False)
-        load.run(2 * cluster.SILENCE, lambda: any(host.silent for host in pool.hosts.copy().values()))
+        load.run(2 * roster.SILENCE, lambda: any(host.silent for host in pool.hosts.copy().values()))
         assert any(host.silent for host in pool.hosts.values())
         told, where = load.settle()
         assert set(told) == {"clean"}
