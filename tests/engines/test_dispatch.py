@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from samples import object_of
 
 from engines import dispatch
-from engines.dispatch import CRASHED, CRASHES, PATIENCE, STOPPED, TOGETHER, TOGETHER_BYTES, WIRE, Dispatch, Post
+from engines.dispatch import CRASHES, KILLED, PATIENCE, STOPPED, TOGETHER, TOGETHER_BYTES, WIRE, Dispatch, Post
 from engines.lane import Job
 from engines.verdicts import Verdict
 from reassembly.objects import Content
@@ -293,7 +293,7 @@ def test_what_kills_its_engine_is_found_and_nothing_else_is_blamed(hosts, slots)
     killers = {"n0", "n41", "n42", "n99"}
     desks.ask(*everything)
     crash_all(desks, desks.seats[0], killers)
-    assert {name for (name, _), told in desks.said.items() if told == CRASHED} == killers
+    assert {name for (name, _), told in desks.said.items() if told == KILLED} == killers
     assert {name for (name, _), told in desks.said.items() if told == ("clean", None)} == set(everything) - killers
 
 
@@ -305,7 +305,7 @@ def test_a_killer_alone_is_told_after_two_tries():
     assert desks.said == {}
     assert desks.taken() == [("a", ["x"])]
     desks.crash(second)
-    assert desks.said == {("x", "one"): CRASHED}
+    assert desks.said == {("x", "one"): KILLED}
 
 
 def test_one_suspect_at_a_time_with_nothing_beside_it():
@@ -523,7 +523,7 @@ class Cluster(RuleBasedStateMachine):
         assert key not in self.said
         self.said[key] = verdict
         task.job.say(task.number, verdict)
-        if (verdict.status, verdict.reason) in (CRASHED, STOPPED):
+        if (verdict.status, verdict.reason) in (KILLED, STOPPED):
             assert self.lonely[key] == CRASHES
 
     def seats(self, when=lambda seat: True):

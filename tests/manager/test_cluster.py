@@ -11,9 +11,12 @@ import threading
 
 import pytest
 
+from engines.status import EngineStatus, HostStatus
 from manager import cluster
-from manager.cluster import Member, differing, environment, flags
+from manager.cluster import Member, environment, flags
+from manager.cluster_status import _shown, code, differing
 from manager.options import Stop
+from manager.report import console
 
 
 @pytest.fixture
@@ -48,6 +51,7 @@ def test_the_head_makes_a_token_that_only_its_user_reads(tmp_path, started, caps
 def test_a_host_joins_with_the_token_of_the_head(tmp_path, started):
     file = tmp_path / "token"
     file.write_text("x" * 64)
+    (tmp_path / "tapscan.toml").touch()
     member = Member("10.0.0.2", str(tmp_path / "tapscan.toml"), str(file), "scan2")
     assert cluster.join(member, "10.0.0.1:6379") == 0
     ((own, environment, token),) = started
@@ -141,16 +145,16 @@ def test_a_settings_file_with_a_mistake_is_said_at_once(tmp_path, tapscan):
     assert b"pool.kind" in done.stderr
 
 
-def engine(name, database="7", **more):
-    given = {"name": name, "version": "1.0", "database": database, "scanned": 1200, "errors": 0, "waiting": 3}
-    return given | {"objects_s": 12.5, "mb_s": 0.25, "median_ms": 1.5, "p99_ms": None} | more
+def engine(name, database="7"):
+    return EngineStatus(name, 1, 0, "1.0", database, 1200, 0, 3, 12.5, 0.25, 1.5)
 
 
 HOSTS = [
-    {"name": "a", "address": "10.0.0.1", "refused": None, "engines": [engine("clamav"), engine("yara", None)]},
-    {"name": "b", "address": "10.0.0.2", "refused": None, "engines": [engine("clamav", "8"), engine("yara", None)]},
-    {"name": None, "address": "10.0.0.3", "refused": "10.0.0.3: tapscan 9 there, 1 here", "engines": []},
-    {"name": "d", "address": "10.0.0.4", "refused": None, "engines": []},
+    HostStatus("a", "10.0.0.1", None, False, (engine("clamav"), engine("yara", None))),
+    HostStatus("b", "10.0.0.2", None, True, (engine("clamav", "8"), engine("yara", None))),
+    HostStatus(None, "10.0.0.3", "10.0.0.3: tapscan 9 there, 1 here", False),
+    HostStatus("d", "10.0.0.4", None, False),
+    HostStatus("e", "10.0.0.5", None, True),
 ]
 
 
@@ -159,15 +163,21 @@ def test_databases_that_differ():
     assert differing(HOSTS[:1]) == {}
 
 
+def test_a_refused_host_is_an_exit_code():
+    assert (code(HOSTS), code(HOSTS[:2])) == (2, 0)
+
+
 def test_status_as_a_person_reads_it(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
-    cluster._print_status(HOSTS)
+    console().print(_shown(HOSTS))
     shown = capsys.readouterr().out
     assert "a 10.0.0.1" in shown
     assert "1,200" in shown
     assert "1.50 ms" in shown
     assert "10.0.0.3: tapscan 9 there, 1 here" in shown
+    assert "b 10.0.0.2 (drained)" in shown
     assert "d 10.0.0.4: ready, no sensor uses it" in shown
+    assert "e 10.0.0.5 (drained): its sensors use the others" in shown
     assert "clamav does not know the same everywhere: 7 on a, 8 on b" in shown
 
 
