@@ -10,7 +10,6 @@ from typing import Any
 
 from manager.options import Stop
 from manager.settings import ClamdSettings, EngineSettings, Settings, YaraSettings
-from manager.settings_file import SettingsError, load
 
 # Where packages put clamd's socket: Debian and Ubuntu, Fedora and Red Hat, FreeBSD and upstream's example
 USUAL_SOCKETS = (
@@ -29,6 +28,8 @@ def effective(config: str | None, rules: tuple[str, ...] = ()) -> tuple[Settings
     """The settings, and for each dotted key that isn't a default, where it came from. Raises Stop."""
     settings, origins = Settings(), {}
     if config is not None:
+        from manager.settings_file import SettingsError, load
+
         try:
             settings, tables = load(config)
         except SettingsError as error:

@@ -45,6 +45,7 @@ class Timeline:
             for batch in self.capture:
                 arrived = batch.arrived
                 yield from self._unpacked(self.table.feed(batch), arrived)
+                del batch  # its memory is for the next one
                 if not self.after(self.capture):
                     break
         except (CaptureError, OSError) as error:  # what was read until then counts

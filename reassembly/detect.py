@@ -12,16 +12,12 @@ from collections import Counter
 from reassembly.builder import Origin
 from reassembly.events import ORIG, RESP, Close, Data, Expect, Fact, FlowEnd, Gap, Note, Switch
 from reassembly.objects import Object
-from reassembly.protocols import PROTOCOLS, Answer, Emitted, Parser, Speaker
-from reassembly.protocols import ftp_data as _ftp_data
+from reassembly.protocols import Answer, Emitted, Parser, Speaker, ftp_data, http1, speakers
 
 log = logging.getLogger(__name__)
 
-OPAQUE = frozenset(speaker.NAME for speaker in PROTOCOLS if not getattr(speaker, "OBJECTS", True))
-EXPECTED: dict[str, type[_ftp_data.Parser]] = {_ftp_data.NAME: _ftp_data.Parser}
-
-
-READERS = tuple((speaker.NAME, speaker.whole) for speaker in PROTOCOLS if hasattr(speaker, "whole"))
+EXPECTED: dict[str, type[ftp_data.Parser]] = {ftp_data.NAME: ftp_data.Parser}
+READERS = ((http1.NAME, http1.whole),)
 
 
 def at_once(origin: Origin, turns: list[Data]) -> tuple[str, list[Object]] | None:
@@ -46,6 +42,7 @@ class Conversation:
         "_heads",
         "_held",
         "_held_bytes",
+        "_opaque",
         "_parser",
         "_products",
         "_retry",
@@ -68,6 +65,7 @@ class Conversation:
         self.undecided = True
         self._counters = counters
         self._parser: Parser | None = None
+        self._opaque = True  # who reads it gives no objects, or nobody does
         self._heads = [b"", b""]
         self._held: list[Data | Gap | Close] = []
         self._held_bytes = 0
@@ -91,6 +89,7 @@ class Conversation:
     def claim(self, expected: Expect) -> None:
         """Another flow announced this one; what was held is read as the announced protocol."""
         self.service = expected.protocol
+        self._opaque = False
         self._adopt(EXPECTED[expected.protocol](self.origin, expected.facts))
 
     @property
@@ -108,7 +107,7 @@ class Conversation:
         """Why bytes of this flow gave no object, if so."""
         if self.objects:
             return None
-        return self.service if self.service in OPAQUE or self.service == "unknown" else None
+        return self.service if self._opaque else None
 
     def settle(self) -> None:
         """The flow is over: who might have read it, and is at home on its port, does so now."""
@@ -155,10 +154,7 @@ class Conversation:
 
     def _ask(self, orig: bytes, resp: bytes) -> tuple[Speaker | None, list[Speaker]]:
         more: list[Speaker] = []
-        transport = self.origin.flow.transport
-        for speaker in PROTOCOLS:
-            if transport != getattr(speaker, "TRANSPORT", "tcp"):
-                continue
+        for speaker in speakers(self.origin.flow.transport):
             answer = speaker.probe(orig, resp)
             if answer is Answer.YES:
                 return speaker, more
@@ -181,6 +177,7 @@ class Conversation:
 
     def _start(self, speaker: Speaker) -> None:
         self.service = speaker.NAME
+        self._opaque = not getattr(speaker, "OBJECTS", True)
         self._adopt(speaker.Parser(self.origin))
 
     def _adopt(self, parser: Parser) -> None:

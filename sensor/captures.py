@@ -79,30 +79,39 @@ class Capture:
     def __iter__(self) -> Iterator[PacketBatch]:
         try:
             for chunk, found in self._chunks():
-                arrived = time.monotonic_ns()
-                for records in found:
-                    self._count(records)
-                    batch = self._decoder.decode(chunk, records, arrived)
-                    if batch is not None:
-                        yield batch
+                yield from self._batches(chunk, found)
+                del chunk, found
         finally:
             self._raw.close()
             self._fragments.close()
             self._report()
 
+    def _batches(self, chunk: bytes, found: list[Records]) -> Iterator[PacketBatch]:
+        arrived = time.monotonic_ns()
+        for records in found:
+            self._count(records)
+            batch = self._decoder.decode(chunk, records, arrived)
+            if batch is not None:
+                yield batch
+
     def _chunks(self) -> Iterator[tuple[bytes, list[Records]]]:
-        """Some megabytes at a time, each with the whole records at its start; the rest of it comes again."""
+        """Some megabytes at a time, each with the whole records at its start; the rest of it comes again.
+
+        Whoever takes them lets go of one before asking for the next: that has its memory then, warm and mapped.
+        """
         source, want = self._source, self._batch_bytes
         while chunk := source.read(want):
             self.position = self._raw.tell() if self.size is not None else self.position + len(chunk)
             found, used = self._format.records(chunk, self.counters)
             source.keep_from(chunk, used)
+            size = len(chunk)
             yield chunk, found
+            del chunk, found
             if self._format.damaged is not None:
                 self.warnings.append(f"damaged: {self._format.damaged}; nothing behind it can be read")
                 return
             if not used and source.ended:
-                self.warnings.append(f"cut off: {len(chunk)} bytes of the last record are there, not all of it")
+                self.warnings.append(f"cut off: {size} bytes of the last record are there, not all of it")
                 return
             want = self._batch_bytes if used else want * 2
         if source.lacking():

@@ -1,4 +1,4 @@
-"""The protocols, in the order in which they are asked whether a flow is theirs: one file and one line each.
+"""The protocols, in the order in which they are asked whether a flow is theirs: one file and one word each.
 
 A module here has `NAME`, `PORTS`, `probe(orig, resp)` and a class `Parser` with `feed(Data | Gap)` and `close(Close)`.
 Where it can read the turns of a usual conversation at once it has `whole(origin, turns)` as well, which gives the
@@ -8,9 +8,11 @@ tried.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import Enum
-from typing import Protocol, TypeAlias
+from functools import cache
+from importlib import import_module
+from typing import Any, Protocol, TypeAlias
 
 from reassembly.builder import Origin
 from reassembly.events import Close, Data, Expect, Gap, Note, Switch
@@ -61,8 +63,21 @@ class Speaker(Protocol):
         ...
 
 
-from reassembly.protocols import ftp, http1, imap, pop3, quic, smtp, socks, ssh, tls  # noqa: E402 - they need the names above
-from reassembly.protocols.services import HTTP2, SERVICES  # noqa: E402 - so does this
+# Each transport's, in the order in which they are asked.
+ORDER = {
+    "tcp": ("http1", "tls", "smtp", "ftp", "pop3", "imap", "socks", "ssh", "services"),
+    "udp": ("quic", "services"),
+}
 
-# HTTP/2 before HTTP/1, which would take its preface for a request.
-PROTOCOLS: tuple[Speaker, ...] = (HTTP2, http1, tls, smtp, ftp, pop3, imap, socks, ssh, quic, *SERVICES)
+
+def speakers(transport: str) -> Iterator[Speaker]:
+    """The protocols over a transport. A file is read when it is asked for the first time: most captures need few."""
+    for name in ORDER[transport]:
+        yield from _speakers(name, transport)
+
+
+@cache
+def _speakers(name: str, transport: str) -> tuple[Speaker, ...]:
+    module: Any = import_module(f"{__name__}.{name}")
+    found = getattr(module, "SERVICES", (module,))
+    return tuple(one for one in found if getattr(one, "TRANSPORT", "tcp") == transport)

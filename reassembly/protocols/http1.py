@@ -26,9 +26,13 @@ from reassembly.protocols import Answer, Emitted
 NAME = "http"
 PORTS = frozenset((80, 81, 591, 3000, 3128, 5000, 5985, 7001, 8000, 8001, 8008, 8080, 8081, 8088, 8090, 8118, 8888))
 
+_PREFACE = b"PRI * HTTP/2."  # imitates a request on purpose: RFC 9113, section 3.4
+
 
 def probe(orig: bytes, resp: bytes) -> Answer:
     """Whether a flow whose directions begin with these bytes is HTTP/1; either may be the one with the requests."""
+    if orig.startswith(_PREFACE):
+        return Answer.NO
     if request_start(orig):
         return Answer.YES
     said = [start(head) for head in (resp, orig) if head for start in (response_start, request_start)]

@@ -132,10 +132,8 @@ def _on(*ports: int) -> frozenset[int]:
     return frozenset(ports)
 
 
-# Asked before HTTP/1, whose request line it imitates (RFC 9113, section 3.4).
-HTTP2 = Service("http2", _on(80, 443), orig=_is(rb"PRI \* HTTP/2\.0\r\n\r\nSM\r\n\r\n"))
-
 SERVICES: tuple[Service, ...] = (
+    Service("http2", _on(80, 443), orig=_is(rb"PRI \* HTTP/2\.0\r\n\r\nSM\r\n\r\n")),
     Service("smb", _on(139, 445), orig=_is(rb"(?:\x81\0\0.{69}.{0,4})?\0[\0\x01]..[\xff\xfe\xfd]SMB")),
     Service("smb", _on(139), orig=_is(rb"\x81\0\0[\x44-\x48] [A-P]{32}\0")),
     Service("rdp", _on(3389), orig=_is(rb"\x03\0..[\x06-\xff]\xe0\0\0..\0")),

@@ -12,7 +12,6 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Protocol, TypeAlias, cast
 
-import zstandard
 from isal import isal_zlib
 
 from sensor.noun import state
@@ -138,7 +137,7 @@ def _one_stream(decoder: _Decompressor, source: memoryview, ending: Ending, step
         given += len(chunk)
         try:
             piece = decoder.decompress(chunk, PIECE)
-        except (OSError, EOFError, ValueError, lzma.LZMAError, zstandard.ZstdError, MemoryError):
+        except (OSError, EOFError, ValueError, lzma.LZMAError, MemoryError):
             ending.cut = "damaged"
             return
         if piece:
@@ -154,10 +153,16 @@ class _Zstd:
     needs_input = True
 
     def __init__(self) -> None:
-        self._decoder = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW).decompressobj()
+        from zstandard import ZstdDecompressor, ZstdError  # as long to load as all else here together
+
+        self._decoder = ZstdDecompressor(max_window_size=ZSTD_WINDOW).decompressobj()
+        self._error = ZstdError
 
     def decompress(self, data: bytes, max_length: int = -1) -> bytes:
-        return self._decoder.decompress(data)
+        try:
+            return self._decoder.decompress(data)
+        except self._error as error:
+            raise ValueError(str(error)) from None
 
     @property
     def eof(self) -> bool:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reassembly.mime import parts_of
 from reassembly.objects import Object
 from reassembly.unpack.container import Container
 
@@ -20,6 +19,8 @@ def members(container: Container) -> Iterator[Object]:
     """The parts of the mail."""
     if container.target.kind in _TAKEN_APART:
         return
+    from reassembly.mime import parts_of  # most captures hold no such mail, and it takes a while
+
     for part in parts_of(container.target, container.memory):
         container.budget.members -= 1
         container.budget.bytes -= part.size

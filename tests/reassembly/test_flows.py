@@ -63,7 +63,7 @@ class Broken(Echo):
 
 @pytest.fixture(autouse=True)
 def _protocols(monkeypatch):
-    monkeypatch.setattr(detect, "PROTOCOLS", (Echo,))
+    monkeypatch.setattr(detect, "speakers", lambda _: (Echo,))
 
 
 def table(limits=None, **more):
@@ -394,7 +394,7 @@ def test_memory_behind_holes_is_bounded_over_all_flows(talk):
 
 
 def test_fault_of_a_parser_costs_one_flow(talk, monkeypatch, caplog):
-    monkeypatch.setattr(detect, "PROTOCOLS", (Broken,))
+    monkeypatch.setattr(detect, "speakers", lambda _: (Broken,))
     made = table()
     talk.handshake().say(0, b"request").say(1, b"response").end()
     products = play(talk.packets, made=made)

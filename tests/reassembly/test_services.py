@@ -4,8 +4,8 @@ from hypothesis import strategies as st
 from session import bytewise, origin, run, whole
 
 from reassembly.events import ORIG, RESP
-from reassembly.protocols import PROTOCOLS, Answer
-from reassembly.protocols.services import HTTP2, SERVICES, Silent
+from reassembly.protocols import Answer, speakers
+from reassembly.protocols.services import SERVICES, Silent
 
 FIRST_WORDS = [
     ("smb", b"\0\0\0\x90\xffSMBr\0\0\0\0\x18\x53\xc8", b""),
@@ -58,8 +58,8 @@ FIRST_DATAGRAMS = [
 
 def first(orig, resp, transport="tcp"):
     """The first speaker of the table that says yes, as the flow table asks."""
-    for speaker in PROTOCOLS:
-        if getattr(speaker, "TRANSPORT", "tcp") == transport and speaker.probe(orig, resp) is Answer.YES:
+    for speaker in speakers(transport):
+        if speaker.probe(orig, resp) is Answer.YES:
             return speaker.NAME
     return None
 
@@ -76,14 +76,14 @@ def test_datagrams_recognised_among_all(name, wire):
 
 def test_every_service_has_a_sample():
     samples = {(name, "tcp") for name, *_ in FIRST_WORDS} | {(name, "udp") for name, _ in FIRST_DATAGRAMS}
-    assert samples == {(service.NAME, service.TRANSPORT) for service in (HTTP2, *SERVICES)}
+    assert samples == {(service.NAME, service.TRANSPORT) for service in SERVICES}
 
 
 @pytest.mark.parametrize(("name", "orig", "resp"), FIRST_WORDS)
 def test_nobody_else_recognises_it(name, orig, resp):
     claims = {
         service.NAME
-        for service in (HTTP2, *SERVICES)
+        for service in SERVICES
         if service.TRANSPORT == "tcp" and service.probe(orig, resp) is Answer.YES
     }
     assert claims == {name}
