@@ -6,6 +6,7 @@ a length and that many bytes: whole lines for standard output, how far it has re
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pickle
 import selectors
@@ -24,7 +25,7 @@ from sensor.noun import noun, state
 
 HEADER = struct.Struct("!cI")
 LINES, POSITION, RESULT = b"L", b"P", b"R"
-CHUNK = 1 << 18  # bytes read from a worker at once
+CHUNK = 1 << 20  # bytes read from a worker at once
 
 Shard = tuple[int, int]  # k-th of n
 
@@ -91,6 +92,7 @@ def _tell(workers: Sequence[_Worker], number: int) -> None:
 
 def _start(shard: Shard, work: Work, selector: selectors.BaseSelector) -> _Worker:
     reading, writing = os.pipe()
+    fcntl.fcntl(reading, fcntl.F_SETPIPE_SZ, 1<<20)
     masked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # until it is the worker's own
     pid = os.fork()
     if pid == 0:
