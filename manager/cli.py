@@ -22,6 +22,7 @@ Command: TypeAlias = Callable[[Namespace], int]  # gives the exit code
 ABOUT = "A passive network malware sensor: puts e-mails, web pages and files together from packets and scans them."
 SCAN = """Exit code: 0 nothing found, 1 something malicious, 2 an input or engine could not be used (all else is done
 and shown, whatever was found)."""
+LIVE = """Exit code: 0 ended by a signal, 2 it could not begin, or an engine could not be used."""
 HOST = """Runs until it is ended. Which engines this host has says its own settings file. Exit code: 0 ended, 2 could
 not be started."""
 MOST_WORKERS = 256
@@ -53,6 +54,16 @@ def _options(given: Namespace, rules: tuple[str, ...] = (), to: str | None = Non
     return Options(
         tuple(given.captures), given.config, given.json, given.quiet, given.verbose, given.workers, rules=rules, to=to
     )
+
+
+def _sensor(given: Namespace) -> int:
+    from manager.sensor import Asked, watch
+
+    asked = Asked(
+        tuple(given.interface), given.config, given.json, given.quiet, given.verbose, tuple(given.rules), given.filter,
+        given.replay, given.speed,
+    )  # fmt: skip
+    return watch(asked)
 
 
 def _engines(given: Namespace) -> int:
@@ -121,6 +132,10 @@ def parser() -> Parser:
     extract = _command(commands, "extract", _extract, words, "Exit code: 0, or 2 when an input could not be read.")
     _takes_captures(extract)
     extract.add_argument("--to", metavar="DIR", help="writes each object to DIR/<sha256>")
+    words = "Scans what passes network interfaces (a TAP or SPAN port) with every engine, until it is ended."
+    sensor = _command(commands, "sensor", _sensor, words, LIVE)
+    _takes_interfaces(sensor)
+    _takes_rules(sensor)
     words = "Tries every engine: version, database and its age, time for a clean and for the EICAR sample."
     engines = _command(commands, "engines", _engines, words, "Exit code: 0 all usable, 2 not.")
     _takes_config(engines)
@@ -204,10 +219,37 @@ def _takes_captures(command: Parser) -> None:
     words = "pcap or pcapng, also .gz and .zst; - for standard input"
     command.add_argument("captures", metavar="CAPTURE", nargs="+", help=words)
     _takes_config(command)
-    command.add_argument("-q", "--quiet", action="store_true", help="no report; only alarms (scan) and trouble")
-    command.add_argument("-v", "--verbose", action="count", default=0, help="more words; all rows of every list")
+    _takes_volume(command, "no report; only alarms (scan) and trouble")
     words = f"processes that share the flows, up to {MOST_WORKERS} (default: 1)"
     command.add_argument("--workers", metavar="N", type=_workers, default=1, help=words)
+
+
+def _takes_interfaces(command: Parser) -> None:
+    words = "to watch; repeatable: the two ports of a TAP are one timeline (default: those of the settings)"
+    command.add_argument("-i", "--interface", metavar="IFACE", action="append", default=[], help=words)
+    words = "what the kernel shall hand over, in the words of pcap-filter(7)"
+    command.add_argument("--filter", metavar="EXPRESSION", help=words)
+    words = "a capture in the place of interfaces, at the pace at which it was recorded"
+    command.add_argument("--replay", metavar="CAPTURE", help=words)
+    words = "of --replay: so many times faster; 0: as fast as it goes (default: %(default)s)"
+    command.add_argument("--speed", metavar="N", type=_speed, default=1.0, help=words)
+    _takes_config(command)
+    _takes_volume(command, "no report; only alarms and trouble")
+
+
+def _takes_volume(command: Parser, quiet: str) -> None:
+    command.add_argument("-q", "--quiet", action="store_true", help=quiet)
+    command.add_argument("-v", "--verbose", action="count", default=0, help="more words; all rows of every list")
+
+
+def _speed(text: str) -> float:
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = -1.0
+    if not 0 <= speed < 1e6:
+        raise ArgumentTypeError(f"{text!r} is no number from 0 on")
+    return speed
 
 
 def _workers(text: str) -> int:

@@ -67,6 +67,7 @@ class Coverage:
 
     def __init__(self) -> None:
         self._rows: dict[tuple[str, int, str, str | None], Tally] = {}
+        self._first = 0  # the first minute that isn't closed
 
     def flow(self, end: FlowEnd) -> None:
         """A flow is over."""
@@ -99,13 +100,21 @@ class Coverage:
         ):
             yield Row(capture, minute, service, reason, tally)
 
+    def close(self, minute: int) -> list[Row]:
+        """Takes out the rows of all minutes before this one; what comes late counts for the first that is left."""
+        self._first = max(self._first, minute)
+        closed = [row for row in self.rows() if row.minute < minute]
+        for row in closed:
+            del self._rows[row.capture, row.minute, row.service, row.reason]
+        return closed
+
     def merge(self, rows: Iterator[Row]) -> None:
         """Adds the rows of another ledger (of a worker that saw other flows of the same captures)."""
         for row in rows:
             self._tally(row.capture, row.minute * MINUTE, row.service, row.reason).add(row.tally)
 
     def _tally(self, capture: str, time: int, service: str, reason: str | None) -> Tally:
-        key = capture, time // MINUTE, service, reason
+        key = capture, max(time // MINUTE, self._first), service, reason
         if (tally := self._rows.get(key)) is None:
             if len(self._rows) >= ROWS:  # the count stays right, only the minute of the newest rows is lost
                 key = capture, 0, service, reason

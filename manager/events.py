@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from manager.ecs import BILLION, ECS_VERSION, Document, extension, mac_text, merge, stable_id, timestamp
@@ -17,8 +17,10 @@ from manager.fields import (
     best_hit,
     engine_fields,
     metric_fields,
+    minute_fields,
     object_fields,
     outcome,
+    quantile_fields,
     rule_fields,
     scanned_fields,
 )
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from engines.status import EngineStatus, HostStatus
     from manager.alarms import Alarm
     from manager.coverage import Row
+    from manager.quantiles import Quantiles
+    from manager.summary import EngineCounts
 
 MILLION = 1_000_000
 FLOWS_KEPT = 512  # whose common fields are remembered: objects of one flow come close together
@@ -48,13 +52,17 @@ CATEGORIES = {protocol: ["file", "web"] for protocol in ("http", "http2")} | {
 
 
 class Documents:
-    """Makes the documents of one sensor. `hashes`: which more than SHA-256 (`sha1`, `md5`) each object gets."""
+    """Makes the documents of one sensor. `hashes`: which more than SHA-256 (`sha1`, `md5`) each object gets.
 
-    def __init__(self, observer: Observer, hashes: Sequence[str] = ()) -> None:
+    `live`: where flows come from are interfaces, not captures.
+    """
+
+    def __init__(self, observer: Observer, hashes: Sequence[str] = (), live: bool = False) -> None:
         self._observer = observer
         self._fields = observer.fields()
         self._host = {"name": observer.hostname}
         self._hashes = tuple(hashes)
+        self._live = live
         self._flows: dict[str, tuple[Document, Document, Document, list[str]]] = {}
         self._clock = 0, timestamp(0)
         self._streams = {
@@ -143,9 +151,34 @@ class Documents:
             "data_stream": self._streams["tapscan.coverage"],
             "observer": self._fields,
             "host": self._host,
-            "log": {"file": {"path": row.capture}},
             "network": {"protocol": row.service},
             "tapscan": {"coverage": fields},
+        } | self._place(row.capture)
+
+    def sensor(
+        self, time: int, figures: Mapping[str, int], latency: Quantiles, engines: Mapping[str, EngineCounts]
+    ) -> Document:
+        """The metrics of a live sensor for the minute that ends at `time`: its figures, and those of its engines."""
+        own: Document = {**figures, "engines": [minute_fields(name, one) for name, one in sorted(engines.items())]}
+        if latency.count:
+            own["latency"] = quantile_fields(latency)
+        return {
+            "@timestamp": timestamp(time),
+            "ecs": {"version": ECS_VERSION},
+            "event": {
+                "id": stable_id(self._observer.hostname, str(time)),
+                "kind": "metric",
+                "category": ["host"],
+                "type": INFO,
+                "dataset": "tapscan.sensor",
+                "module": "tapscan",
+                "created": self._now(),
+                "outcome": "success",
+            },
+            "data_stream": self._streams["tapscan.sensor"],
+            "observer": self._fields,
+            "host": self._host,
+            "tapscan": {"sensor": {key: value for key, value in own.items() if value != []}},
         }
 
     def scan_host(self, host: HostStatus, engine: EngineStatus | None = None) -> Document:
@@ -182,7 +215,7 @@ class Documents:
     def _frame(self, flow: Flow, protocol: str, when: int) -> Document:
         """What documents about a flow have in common. The parts that facts may extend are fresh each time."""
         source, destination, network, ips = self._flows.get(flow.id) or self._remember(flow)
-        return {
+        document = {
             "@timestamp": timestamp(when),
             "ecs": {"version": ECS_VERSION},
             "observer": self._fields,
@@ -190,9 +223,15 @@ class Documents:
             "source": source.copy(),
             "destination": destination.copy(),
             "network": {**network, "protocol": protocol},
-            "log": {"file": {"path": flow.capture}},
             "related": {"ip": ips},
         }
+        return document | self._place(flow.capture)
+
+    def _place(self, name: str) -> Document:
+        """Where something was seen: the interface, or the capture."""
+        if self._live:
+            return {"observer": self._fields | {"ingress": {"interface": {"name": name}}}}
+        return {"log": {"file": {"path": name}}}
 
     def _remember(self, flow: Flow) -> tuple[Document, Document, Document, list[str]]:
         if len(self._flows) >= FLOWS_KEPT:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from engines.outcome import Scanned
     from engines.status import EngineStatus
     from manager.alarms import Alarm
+    from manager.quantiles import Quantiles
+    from manager.summary import EngineCounts
 
 RANGES = 1000  # missing ranges listed; `missing_bytes` counts all
 
@@ -160,3 +162,19 @@ def metric_fields(engine: EngineStatus) -> Document:
         "latency": {key: round(ms * 1e6) for key, ms in latency.items() if ms is not None},
     }
     return {key: value for key, value in fields.items() if value not in (None, {})}
+
+
+def minute_fields(name: str, engine: EngineCounts) -> Document:
+    """An element of `tapscan.sensor.engines`: what an engine did in a minute."""
+    said = engine.said
+    return {
+        "name": name,
+        "scanned": sum(said.values()),
+        "errors": said["error"] + said["timeout"],
+        "latency": quantile_fields(engine.seconds),
+    }
+
+
+def quantile_fields(seconds: Quantiles) -> Document:
+    """Median and 99th percentile, in nanoseconds."""
+    return {"median": round(seconds.at(0.5) * 1e9), "p99": round(seconds.at(0.99) * 1e9)}

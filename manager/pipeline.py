@@ -5,9 +5,11 @@ Each stage is an iterator over the one before. What comes out (`Item`) is taken 
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from manager.alarms import Alarm, Alarms
 from reassembly.builder import Memory
@@ -21,10 +23,12 @@ from sensor.noun import state
 if TYPE_CHECKING:
     from engines.outcome import AnyPool, Scanned
     from sensor.captures import Capture
+    from sensor.packets import PacketBatch
 
 Product: TypeAlias = Object | FlowEnd
 Item: TypeAlias = "Object | Scanned | FlowEnd | Alarm"
-Arrived: TypeAlias = tuple[int, Product]  # with the monotonic ns at which its packets were read
+# With the monotonic ns at which its last packet arrived; None: nothing came, but the time goes on.
+Arrived: TypeAlias = tuple[int, Product | None]
 After: TypeAlias = Callable[["Capture"], bool]  # whether to go on
 
 
@@ -44,26 +48,75 @@ class Timeline:
         try:
             for batch in self.capture:
                 arrived = batch.arrived
-                yield from self._unpacked(self.table.feed(batch), arrived)
+                yield from _unpacked(self.table.feed(batch), self.memory, arrived)
                 del batch  # its memory is for the next one
                 if not self.after(self.capture):
                     break
         except (CaptureError, OSError) as error:  # what was read until then counts
             self.failed = f"{self.capture.path}: {error}" if isinstance(error, OSError) else str(error)
-        yield from self._unpacked(self.table.close(), arrived)
+        yield from _unpacked(self.table.close(), self.memory, arrived)
 
-    def _unpacked(self, products: Iterable[Product], arrived: int) -> Iterator[Arrived]:
-        for product in products:
-            yield arrived, product
-            if isinstance(product, Object):
-                for member in members(product, self.memory):
-                    yield arrived, member
+
+class Source(Protocol):
+    """What passes by now: live interfaces, or a capture at the pace at which it was recorded."""
+
+    path: str
+    counters: Counter[str]
+    warnings: list[str]
+    packets: int
+    bytes: int
+    lost: int  # packets that passed and could not be taken
+
+    def __iter__(self) -> Iterator[PacketBatch | int]:
+        """Batches, and between them the time (`now`)."""
+        ...
+
+    def now(self) -> int:
+        """Ns since 1970, by the clock that gives packets their time."""
+        ...
+
+    def stop(self) -> None:
+        """What is there is still handed on; then it ends."""
+        ...
+
+
+@state
+class Watch:
+    """A source on its way, until it is told to stop."""
+
+    source: Source
+    table: FlowTable
+    memory: Memory
+    after: Callable[[], None]  # called again and again, whether something comes or not
+
+    def products(self) -> Iterator[Arrived]:
+        """The same as of a capture; and again and again None, so that nobody waits for a packet."""
+        for batch in self.source:
+            found = self.table.wait(batch) if isinstance(batch, int) else self.table.feed(batch)
+            yield from self._arrived(found)
+            yield time.monotonic_ns(), None
+            self.after()
+        yield from self._arrived(self.table.close())
+
+    def _arrived(self, products: Iterable[Product]) -> Iterator[Arrived]:
+        clock = time.monotonic_ns() - self.source.now()  # anew each time: somebody may set one of them
+        for _, product in _unpacked(products, self.memory, 0):
+            yield min(product.time + clock, time.monotonic_ns()), product
+
+
+def _unpacked(products: Iterable[Product], memory: Memory, arrived: int) -> Iterator[tuple[int, Product]]:
+    for product in products:
+        yield arrived, product
+        if isinstance(product, Object):
+            for member in members(product, memory):
+                yield arrived, member
 
 
 def extracted(products: Iterable[Arrived]) -> Iterator[Item]:
     """Objects as they are, for `tapscan extract`."""
     for _, product in products:
-        yield product
+        if product is not None:
+            yield product
 
 
 def scanned(products: Iterable[Arrived], pool: AnyPool, alarms: Alarms) -> Iterator[Item]:
@@ -73,7 +126,7 @@ def scanned(products: Iterable[Arrived], pool: AnyPool, alarms: Alarms) -> Itera
             yield product
             if alarm := alarms.ended(product.flow):
                 yield alarm
-        else:
+        elif product is not None:
             alarms.expect(product)
             pool.submit(product, arrived)
         yield from _settled(pool.results(), alarms)

@@ -68,8 +68,13 @@ def alarms_only(summary: Summary) -> None:
     """With --quiet: a line an alarm, nothing when there is none."""
     out = console()
     for alarm in summary.gravest(len(summary.alarms)):
-        line = Text(severity_name(alarm.severity).upper(), COLOURS[severity_name(alarm.severity)])
-        out.print(line.append(" " + visible(alarm.message), ""), soft_wrap=True)
+        alarm_line(out, alarm)
+
+
+def alarm_line(out: Console, alarm: Alarm) -> None:
+    """An alarm in a line."""
+    line = Text(severity_name(alarm.severity).upper(), COLOURS[severity_name(alarm.severity)])
+    out.print(line.append(" " + visible(alarm.message), ""), soft_wrap=True)
 
 
 def console() -> Console:

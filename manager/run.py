@@ -8,11 +8,10 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from engines.outcome import AnyPool
 from engines.verdicts import Engine
+from manager import pools
 from manager.alarms import Alarms
 from manager.assembly import (
     build_engines,
@@ -140,32 +139,15 @@ class Job:
                 yield from extracted(timeline.products())
             return
         alarms = Alarms(exact_engines(self.settings))
-        pool = self._pool()
+        pool = pools.pool(self.settings, self.engines, self.options.config, self.options.rules)
         if self.settings.pool.when_full == "spill":
-            pool = self._room(pool, alarms)
+            pool = pools.room(self.settings, pool, alarms.goes_on)
         try:
             for timeline in self._timelines(shard, summary, after, pool.ahead):
                 yield from scanned(timeline.products(), pool, alarms)
             yield from rest(pool, alarms)
         finally:
             pool.close()
-
-    def _pool(self) -> AnyPool:
-        if self.settings.pool.kind == "ray":
-            from manager.hosts import cluster
-
-            return cluster(self.settings, self.options.config, self.options.rules)
-        from engines.pool import Pool
-
-        return Pool(self.engines, max_bytes=self.settings.pool.max_bytes)
-
-    def _room(self, pool: AnyPool, alarms: Alarms) -> AnyPool:
-        from engines.room import BOUNDS, Room
-
-        names = [engine.name for engine in self.settings.engine]
-        most = self.settings.pool.max_bytes
-        bounds = replace(BOUNDS, engines=min(most, BOUNDS.engines), memory=most, disk=self.settings.pool.max_disk)
-        return Room(pool, names, alarms.goes_on, bounds, self.settings.sensor.temporary)
 
     def _timelines(
         self, shard: Shard, summary: Summary, after: After, ahead: Ahead | None = None
@@ -192,9 +174,9 @@ def table_width() -> int:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
 
 
-def documents(settings: Settings) -> Documents:
+def documents(settings: Settings, live: bool = False) -> Documents:
     """The maker of documents as the settings want it."""
-    return Documents(observer(settings), settings.sensor.hashes)
+    return Documents(observer(settings), settings.sensor.hashes, live)
 
 
 def _account(summary: Summary, timeline: Timeline, path: str, first: bool) -> None:

@@ -92,7 +92,7 @@ def _tell(workers: Sequence[_Worker], number: int) -> None:
 
 def _start(shard: Shard, work: Work, selector: selectors.BaseSelector) -> _Worker:
     reading, writing = os.pipe()
-    fcntl.fcntl(reading, fcntl.F_SETPIPE_SZ, 1<<20)
+    fcntl.fcntl(reading, fcntl.F_SETPIPE_SZ, 1 << 20)
     masked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # until it is the worker's own
     pid = os.fork()
     if pid == 0:

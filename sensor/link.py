@@ -60,7 +60,7 @@ def networks(buffer: bytes, records: Records) -> Networks | None:
     """The network headers of these frames; None where the link type is not known."""
     frame, link = records.frame, records.link
     if link == ETHERNET:
-        return _behind_type(buffer, frame + 12, records)
+        return _tagged(_behind_type(buffer, frame + 12, records), records)
     if link == COOKED:
         return _behind_type(buffer, frame + 14, records)
     if link == COOKED2:
@@ -100,6 +100,13 @@ def _behind_tags(buffer: bytes, offset: Offsets, kind: Kinds, records: Records) 
         kind[rows] = tags["type"]
         offset[rows] += 4
     return Networks(offset, kind, vlan)
+
+
+def _tagged(found: Networks, records: Records) -> Networks:
+    """With the outermost tag, where the kernel hands it over beside the frame."""
+    if (outer := records.vlan) is None:
+        return found
+    return Networks(found.offset, found.kind, np.where(outer > 0, found.vlan << 12 & 0xFFF000 | outer, found.vlan))
 
 
 def _is_tag(kind: Kinds) -> NDArray[np.bool_]:

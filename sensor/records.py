@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -22,9 +23,35 @@ class Records:
     captured: NDArray[np.int64]  # bytes of it in the chunk
     wire: NDArray[np.int64]  # bytes it had on the wire; never less than `captured`
     time: NDArray[np.int64]  # nanoseconds since 1970, UTC
+    vlan: NDArray[np.uint32] | None = None  # id of the outermost tag, where the kernel has taken it off; 0: none
 
     def __len__(self) -> int:
         return len(self.frame)
+
+    def only(self, rows: NDArray[np.int64], moved: int = 0) -> Records:
+        """These rows, in this order; `moved`: how far their chunk has moved on."""
+        vlan = None if self.vlan is None else self.vlan[rows]
+        columns = self.frame[rows] + moved, self.captured[rows], self.wire[rows], self.time[rows]
+        return Records(self.link, *columns, vlan)
+
+
+def together(parts: Sequence[tuple[bytes, Records]]) -> tuple[bytes, Records]:
+    """Chunks one after the other, of one link type, and their records."""
+    if len(parts) == 1:
+        return parts[0]
+    records = [one for _, one in parts]
+    base = np.cumsum([0, *(len(chunk) for chunk, _ in parts[:-1])])
+    vlans = None
+    if any(one.vlan is not None for one in records):
+        vlans = np.concatenate([np.zeros(len(one), np.uint32) if one.vlan is None else one.vlan for one in records])
+    return b"".join([chunk for chunk, _ in parts]), Records(
+        records[0].link,
+        np.concatenate([one.frame + start for one, start in zip(records, base.tolist(), strict=True)]),
+        np.concatenate([one.captured for one in records]),
+        np.concatenate([one.wire for one in records]),
+        np.concatenate([one.time for one in records]),
+        vlans,
+    )
 
 
 class Format(Protocol):

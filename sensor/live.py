@@ -1,0 +1,112 @@
+"""The first step of the walk on live interfaces: what passes them becomes batches of decoded packets, in order of time.
+
+Several interfaces (the two ports of a TAP) are one timeline: a flow may ask on one and be answered on the other.
+"""
+
+from __future__ import annotations
+
+import select
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensor.decode import Decoder
+from sensor.fragments import Fragments
+from sensor.packets import PacketBatch
+from sensor.records import Records, together
+from sensor.ring import Ring
+
+TICK = 0.1  # seconds without a packet after which we say what time it is
+SETTLED = 3_000_000  # ns by which the blocks of all interfaces have come: what is younger waits for the others
+MILLION = 1_000_000
+
+Taken = tuple[bytes, Records]
+
+
+class Live:
+    """Some interfaces of one link type as batches; between them the time (ns since 1970), which goes on by itself.
+
+    Iterated until `stop`. `counters` says what was not decoded, by name, `packets` and `bytes` how much was seen,
+    `lost` how many packets the kernel had no room for.
+    """
+
+    def __init__(self, rings: Sequence[Ring], fragments: Fragments | None = None) -> None:
+        self.path = "+".join(ring.interface for ring in rings)
+        self.counters: Counter[str] = Counter()
+        self.warnings: list[str] = []
+        self.packets = self.bytes = self.lost = 0
+        self._rings = rings
+        self._fragments = fragments or Fragments(self.counters)
+        self._decoder = Decoder(self.path, self.counters, self._fragments)
+        self._order = Order() if len(rings) > 1 else None
+        self._stopping = False
+        self._poll = select.poll()
+        for ring in rings:
+            self._poll.register(ring, select.POLLIN | select.POLLERR)
+
+    def now(self) -> int:
+        """Ns since 1970: packets have the time of the system's clock."""
+        return time.time_ns()
+
+    def stop(self) -> None:
+        """What is there is still handed on; then it ends. May be called by a signal's handler."""
+        self._stopping = True
+
+    def __iter__(self) -> Iterator[PacketBatch | int]:
+        try:
+            while not self._stopping:
+                self._poll.poll(self._patience())
+                yield from self._taken(time.time_ns())
+                yield time.time_ns()
+            yield from self._taken(None)
+        finally:
+            for ring in self._rings:
+                ring.close()
+            self._fragments.close()
+
+    def _patience(self) -> float:
+        return SETTLED / MILLION if self._order is not None and self._order.waiting else TICK * 1000
+
+    def _taken(self, now: int | None) -> Iterator[PacketBatch]:
+        """What has come by `now`; None: that was all."""
+        arrived = time.monotonic_ns()
+        blocks = [one for ring in self._rings for one in ring.blocks()]
+        self.lost += sum(ring.lost() for ring in self._rings)
+        if self._order is not None:
+            blocks = self._order.sorted(blocks, now)
+        if blocks:
+            buffer, records = together(blocks)
+            self.packets += len(records)
+            self.bytes += int(records.wire.sum())
+            if (batch := self._decoder.decode(buffer, records, arrived)) is not None:
+                yield batch
+
+
+class Order:
+    """Puts what came from several interfaces in order of time.
+
+    Each ring hands over its blocks within a millisecond or so of their last packet. What is younger than that waits, so
+    that a question comes before its answer even if its block comes behind.
+    """
+
+    def __init__(self) -> None:
+        self.waiting: list[Taken] = []
+
+    def sorted(self, blocks: Sequence[Taken], now: int | None) -> list[Taken]:
+        """All that is settled, as one block; `now`: the time, ns since 1970; None: nothing more comes."""
+        if not (blocks := [*self.waiting, *blocks]):
+            return []
+        buffer, records = together(blocks)
+        order = np.argsort(records.time, kind="stable")
+        ready = len(order) if now is None else int(np.searchsorted(records.time[order], now - SETTLED, "right"))
+        self.waiting = [_cut(buffer, records, order[ready:])] if ready < len(order) else []
+        return [(buffer, records.only(order[:ready]))] if ready else []
+
+
+def _cut(buffer: bytes, records: Records, rows: NDArray[np.int64]) -> Taken:
+    """These rows with no more of the buffer than they need."""
+    begin = int(records.frame[rows].min())
+    return buffer[begin:], records.only(rows, -begin)

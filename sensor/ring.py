@@ -1,0 +1,163 @@
+"""A live interface's packets, from the kernel's ring: whole blocks at a time, without a system call or copy a packet.
+
+The first step of the walk on a TAP or SPAN port. packet(7) and the kernel's Documentation/networking/packet_mmap.rst:
+AF_PACKET with TPACKET_V3. A block is copied as a whole and given back at once, so the kernel has its memory again
+however long the packets are looked at.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import socket
+import struct
+from collections.abc import Iterator
+
+import numpy as np
+
+from sensor.columns import Offsets, gather
+from sensor.noun import noun
+from sensor.packets import ETHERNET
+from sensor.records import Records
+
+# Numbers of linux/if_packet.h that the socket module hasn't
+_SOL_PACKET = 263
+_ADD_MEMBERSHIP, _RX_RING, _STATISTICS, _VERSION, _FANOUT, _IGNORE_OUTGOING = 1, 5, 6, 10, 18, 23
+_PROMISCUOUS = 1
+_TPACKET_V3 = 2
+_VLAN_VALID = 0x10
+_EVERY_PROTOCOL = 0x0003  # ETH_P_ALL
+_SIOCGIFHWADDR = 0x8927
+_SO_ATTACH_FILTER, _SO_LOCK_FILTER = 26, 44
+
+FANOUT_HASH, FANOUT_ROLLOVER = 0, 3
+FANOUT_FLAG_ROLLOVER, FANOUT_FLAG_DEFRAG = 0x1000, 0x8000
+
+_BLOCK = struct.Struct("=IIIIIIQ")  # version, offset to private data, status, packets, first packet, length, number
+_NEXT = struct.Struct("=I")
+_STATUS = 8  # offset of the status in a block
+_OURS = 1  # TP_STATUS_USER
+_PACKET = np.dtype([
+    ("next", "u4"), ("seconds", "u4"), ("nanoseconds", "u4"), ("captured", "u4"), ("wire", "u4"), ("status", "u4"),
+    ("mac", "u2"), ("network", "u2"), ("hash", "u4"), ("tci", "u4"), ("tpid", "u2"), ("padding", "u2"),
+])  # fmt: skip
+
+# ARPHRD_ of net/if_arp.h -> LINKTYPE_
+_LINKS = {1: ETHERNET, 772: ETHERNET, 65534: 101, 768: 101, 776: 101, 769: 101, 778: 101, 512: 101}
+
+
+@noun
+class RingSize:
+    """How much the kernel keeps for us: `blocks` of `block` bytes, handed over when full or after `timeout` ms."""
+
+    block: int = 1 << 20
+    blocks: int = 64
+    timeout: int = 1
+
+
+class Ring:
+    """The ring of one interface. Raises OSError: no such interface, no right (CAP_NET_RAW), no memory for the ring.
+
+    `fanout`: (group, mode and flags), the same for all rings that share the interface's flows.
+    `program`: a filter for the kernel, eight bytes an instruction (`sensor.bpf`); it can't be taken off again.
+    """
+
+    def __init__(
+        self,
+        interface: str,
+        size: RingSize = RingSize(),  # noqa: B008 - a noun
+        *,
+        fanout: tuple[int, int] | None = None,
+        program: bytes = b"",
+    ) -> None:
+        self.interface = interface
+        self._size = size
+        self._at = 0  # the block that comes next
+        # With protocol 0 nothing arrives before all is set.
+        self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        try:
+            self.link = _link(self.socket, interface)
+            self._ring = self._mapped(program)
+            self.socket.bind((interface, _EVERY_PROTOCOL))
+            member = struct.pack("=iHH8s", socket.if_nametoindex(interface), _PROMISCUOUS, 0, b"")
+            self.socket.setsockopt(_SOL_PACKET, _ADD_MEMBERSHIP, member)
+            if fanout is not None:
+                self.socket.setsockopt(_SOL_PACKET, _FANOUT, fanout[0] & 0xFFFF | fanout[1] << 16)
+        except BaseException:
+            self.socket.close()
+            raise
+
+    def fileno(self) -> int:
+        return self.socket.fileno()
+
+    def blocks(self) -> Iterator[tuple[bytes, Records]]:
+        """The blocks that are full, or old enough, by now: their bytes, and the frames in them."""
+        for _ in range(self._size.blocks):
+            begin = self._at * self._size.block
+            _, _, status, count, first, length, _ = _BLOCK.unpack_from(self._ring, begin)
+            if not status & _OURS:
+                return
+            block = self._ring[begin : begin + length]
+            _NEXT.pack_into(self._ring, begin + _STATUS, 0)  # TP_STATUS_KERNEL: ours no more
+            self._at = (self._at + 1) % self._size.blocks
+            if count:
+                yield block, self._records(block, first, count)
+
+    def lost(self) -> int:
+        """Packets that the kernel has dropped since the last call: the ring was full."""
+        _, drops, _ = struct.unpack("=III", self.socket.getsockopt(_SOL_PACKET, _STATISTICS, 12))
+        return int(drops)
+
+    def close(self) -> None:
+        self._ring.close()
+        self.socket.close()
+
+    def _mapped(self, program: bytes) -> mmap.mmap:
+        given, size = self.socket, self._size
+        given.setsockopt(_SOL_PACKET, _VERSION, _TPACKET_V3)
+        given.setsockopt(_SOL_PACKET, _IGNORE_OUTGOING, 1)
+        if program:
+            _attach(given, program)
+        frame = 2048  # of no meaning with blocks of packets of any size, but checked
+        frames = size.block // frame * size.blocks
+        request = struct.pack("=7I", size.block, size.blocks, frame, frames, size.timeout, 0, 0)
+        given.setsockopt(_SOL_PACKET, _RX_RING, request)
+        return mmap.mmap(given.fileno(), size.block * size.blocks)
+
+    def _records(self, block: bytes, first: int, count: int) -> Records:
+        starts = _starts(block, first, count)
+        headers = gather(block, starts, _PACKET)
+        tagged = (headers["status"] & _VLAN_VALID) != 0
+        return Records(
+            self.link,
+            starts + headers["mac"],
+            headers["captured"].astype(np.int64),
+            headers["wire"].astype(np.int64),
+            headers["seconds"].astype(np.int64) * 1_000_000_000 + headers["nanoseconds"],
+            np.where(tagged, headers["tci"] & 0xFFF, 0) if tagged.any() else None,
+        )
+
+
+def _starts(block: bytes, first: int, count: int) -> Offsets:
+    """Offsets of the packets' headers: each says where the next one is."""
+    starts, at, step = [], first, _NEXT.unpack_from
+    for _ in range(count):
+        starts.append(at)
+        at += step(block, at)[0]
+    return np.array(starts, np.int64)
+
+
+def _attach(given: socket.socket, program: bytes) -> None:
+    import ctypes
+
+    kept = ctypes.create_string_buffer(program, len(program))
+    given.setsockopt(
+        socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", len(program) // 8, ctypes.addressof(kept))
+    )
+    given.setsockopt(socket.SOL_SOCKET, _SO_LOCK_FILTER, 1)
+
+
+def _link(given: socket.socket, interface: str) -> int:
+    """The LINKTYPE_ of an interface's frames."""
+    answer = fcntl.ioctl(given, _SIOCGIFHWADDR, struct.pack("=16s24x", interface.encode()))
+    return _LINKS.get(struct.unpack_from("=H", answer, 16)[0], ETHERNET)
