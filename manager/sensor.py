@@ -60,6 +60,8 @@ def watch(asked: Asked) -> int:
     source = _replay(asked, settings) if asked.replay is not None else _interfaces(asked, settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: source.stop())
+    if not asked.quiet:
+        say(f"watching {source.path}")
     _pass_on(asked, settings, source, engines, summary)
     summary.merge(made)
     summary.settle_engines(engines)

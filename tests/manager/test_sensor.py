@@ -1,0 +1,164 @@
+"""`tapscan sensor` as a user calls it: real servers and clients, and a SPAN port between them."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from capture import write
+from nouns import web
+from span import Span, needed
+
+TRAFFIC = str(Path(__file__).parents[1] / "support/traffic.py")
+TAPSCAN = [sys.executable, "-m", "manager.cli"]
+ROOT = Path(__file__).parents[2]
+SECONDS = 60
+
+
+@pytest.fixture
+def span():
+    needed()
+    with Span() as made:
+        yield made
+
+
+@pytest.fixture
+def served(span, tmp_path, eicar):
+    """What the servers have: names, with their bytes."""
+    files = {"eicar.com": eicar, "noise.bin": os.urandom(300_000), "large.bin": os.urandom(3_000_000), "a.txt": b"hi"}
+    folder = tmp_path / "www"
+    folder.mkdir()
+    for name, payload in files.items():
+        (folder / name).write_bytes(payload)
+    server = subprocess.Popen(
+        span.inside(span.server, sys.executable, TRAFFIC, "serve", span.SERVER, str(folder)), stdout=subprocess.PIPE
+    )
+    assert server.stdout.readline() == b"ready\n"
+    yield files
+    server.kill()
+    server.wait()
+    server.stdout.close()
+
+
+class Sensor:
+    """One that runs."""
+
+    def __init__(self, folder, *words, **environment):
+        given = os.environ | {"XDG_CACHE_HOME": str(folder / ".cache"), "PYTHONPATH": str(ROOT)} | environment
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        self._process = subprocess.Popen([*TAPSCAN, "sensor", *words], cwd=folder, env=given, **pipes)
+        self.said = self._process.stderr.readline()
+        self._out, self._err = [], []
+        for pipe, lines in ((self._process.stdout, self._out), (self._process.stderr, self._err)):
+            threading.Thread(target=lines.extend, args=(pipe,), daemon=True).start()
+
+    def end(self, number=signal.SIGTERM):
+        """Exit code, standard output and error."""
+        self._process.send_signal(number)
+        code = self._process.wait(SECONDS)
+        for pipe in (self._process.stdout, self._process.stderr):
+            pipe.close()
+        return code, "".join(self._out), "".join(self._err)
+
+
+def documents(text):
+    return [json.loads(one) for one in text.splitlines()]
+
+
+def of(found, dataset):
+    return [one for one in found if one["event"]["dataset"] == f"tapscan.{dataset}"]
+
+
+def test_everything_that_passes_is_found_and_scanned(span, served, tmp_path):
+    sensor = Sensor(tmp_path, "-i", span.port, "--json")
+    assert sensor.said == f"tapscan: watching {span.port}\n"
+    fetch = span.inside(span.client, sys.executable, TRAFFIC, "fetch", span.SERVER, *served)
+    subprocess.run(fetch, check=True, timeout=SECONDS)
+    code, out, err = sensor.end()
+    assert (code, err) == (0, "")
+    found = documents(out)
+    seen = Counter(
+        (one["network"]["protocol"], one["file"]["hash"]["sha256"], one["tapscan"]["verdict"])
+        for one in of(found, "object")
+    )
+    for name, payload in served.items():
+        for protocol in ("http", "ftp-data", "smtp"):
+            verdict = "malicious" if name == "eicar.com" else "clean"
+            assert seen[protocol, hashlib.sha256(payload).hexdigest(), verdict] == 1, (name, protocol)
+    alarms = of(found, "alarm")
+    assert sorted(one["network"]["protocol"] for one in alarms) == ["ftp-data", "http", "smtp"]
+    for one in found:
+        if one["event"]["dataset"] in ("tapscan.object", "tapscan.alarm"):
+            assert one["observer"]["ingress"]["interface"]["name"] == span.port
+            assert "log" not in one
+    assert {one["url"]["full"] for one in alarms if "url" in one} == {f"http://{span.SERVER}/eicar.com"}
+    (figures,) = [one["tapscan"]["sensor"] for one in of(found, "sensor")][-1:]
+    assert figures["lost_packets"] == 0
+    ledger = {one["tapscan"]["coverage"]["service"] for one in of(found, "coverage")}
+    assert {"http", "ftp", "ftp-data", "smtp"} <= ledger
+    latency = [one["tapscan"]["latency"] for one in of(found, "object")]
+    assert all(0 <= one["reassembly"] < 1_000_000_000 for one in latency)
+
+
+def test_as_a_person_sees_it(span, served, tmp_path):
+    sensor = Sensor(tmp_path, "-i", span.port)
+    fetch = span.inside(span.client, sys.executable, TRAFFIC, "fetch", span.SERVER, "eicar.com")
+    subprocess.run(fetch, check=True, timeout=SECONDS)
+    code, out, err = sensor.end(signal.SIGINT)
+    assert (code, err) == (0, "")
+    first, *rest = out.splitlines()
+    assert first.startswith("HIGH ")
+    assert "eicar.com" in first
+    assert any(one.startswith("Objects") for one in rest)
+
+
+def test_a_filter_leaves_the_rest_out(span, served, tmp_path):
+    sensor = Sensor(tmp_path, "-i", span.port, "--json", "--filter", "tcp port 80")
+    fetch = span.inside(span.client, sys.executable, TRAFFIC, "fetch", span.SERVER, "eicar.com")
+    subprocess.run(fetch, check=True, timeout=SECONDS)
+    _, out, _ = sensor.end()
+    assert {one["network"]["protocol"] for one in of(documents(out), "object")} == {"http"}
+
+
+def test_a_replay_finds_what_a_scan_finds(tmp_path, tapscan, eicar):
+    write(web(("/a.txt", b"nothing"), ("/bad.com", eicar)), tmp_path / "some.pcap")
+    played = tapscan("sensor", "--replay", "some.pcap", "--speed", "0", "--json")
+    scanned = tapscan("scan", "some.pcap", "--json")
+    assert (played.returncode, scanned.returncode) == (0, 1)
+    both = [
+        sorted((one["event"]["id"], one["event"]["dataset"]) for one in documents(done.stdout.decode()))
+        for done in (played, scanned)
+    ]
+    assert [one for one in both[0] if one[1] != "tapscan.sensor"] == both[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ((), "no interface to watch: -i IFACE, or interfaces = [...] under [sensor] in the settings"),
+        (("-i", "nosuch0"), "nosuch0: no such interface (ip link shows those that are there)"),
+        (("-i", "lo", "--filter", "tcp prt 80"), "--filter: 'tcp prt 80': can't parse filter expression: syntax error"),
+        (("--replay", "none.pcap"), "none.pcap: no such file"),
+        (("--replay", "none.pcap", "--speed", "fast"), "argument --speed: 'fast' is no number from 0 on"),
+    ],
+)
+def test_what_cannot_begin_says_why(tapscan, words, why):
+    done = tapscan("sensor", *words)
+    assert done.returncode == 2
+    assert done.stderr.decode().startswith(f"tapscan: {why}")
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_without_the_right_the_way_to_it_is_said(tmp_path, span):
+    words = ["setpriv", "--bounding-set", "-net_raw", "--inh-caps", "-net_raw", *TAPSCAN, "sensor", "-i", span.port]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert f"capturing on {span.port} needs CAP_NET_RAW" in done.stderr
+    assert "setcap" in done.stderr

@@ -1,0 +1,148 @@
+"""Live interfaces as batches: two ports of a TAP are one timeline, whichever block comes first."""
+
+import os
+import socket
+import threading
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from span import needed, run
+
+from sensor import live
+from sensor.live import SETTLED, Live, Order
+from sensor.packets import ETHERNET, PacketBatch
+from sensor.records import Records
+from sensor.ring import Ring, RingSize
+
+NOW = 1_700_000_000_000_000_000
+
+
+def block(*times, vlan=None):
+    """A block of frames of eight bytes, each of which holds its time."""
+    payload = b"".join(b"--" + when.to_bytes(8, "big") for when in times)
+    size = np.full(len(times), 8)
+    vlans = None if vlan is None else np.full(len(times), vlan, np.uint32)
+    return payload, Records(ETHERNET, np.arange(len(times)) * 10 + 2, size, size, np.array(times, np.int64), vlans)
+
+
+def read(blocks):
+    """The times that the frames hold, which are those of the records."""
+    told = []
+    for buffer, records in blocks:
+        held = [int.from_bytes(buffer[begin : begin + 8], "big") for begin in records.frame.tolist()]
+        assert held == records.time.tolist()
+        told += held
+    return told
+
+
+def test_a_question_comes_before_its_answer_though_its_block_comes_behind():
+    order = Order()
+    assert read(order.sorted([block(NOW + 2)], NOW + 2)) == []
+    assert read(order.sorted([block(NOW + 1)], NOW + 2 + SETTLED)) == [NOW + 1, NOW + 2]
+    assert order.waiting == []
+
+
+def test_at_the_end_nothing_waits():
+    order = Order()
+    assert read(order.sorted([block(NOW + 5, NOW + 9), block(NOW + 7)], None)) == [NOW + 5, NOW + 7, NOW + 9]
+    assert order.sorted([], None) == []
+
+
+def test_tags_stay_with_their_frames():
+    order = Order()
+    ((_, records),) = order.sorted([block(NOW + 1, NOW + 3, vlan=7), block(NOW + 2)], None)
+    assert records.vlan.tolist() == [7, 0, 7]
+
+
+@given(st.lists(st.lists(st.tuples(st.booleans(), st.integers(0, 2 * SETTLED)), max_size=6), max_size=8))
+def test_whatever_comes_when_everything_comes_once_and_each_portion_in_order(rounds):
+    """What is late by less than `SETTLED` comes in order throughout."""
+    order, now, sent, told = Order(), NOW, [], []
+    for portion in rounds:
+        now += SETTLED
+        sides = [sorted(now - age for second, age in portion if second is side) for side in (False, True)]
+        sent += sides[0] + sides[1]
+        given_blocks = [block(*side) for side in sides if side]
+        portion_told = read(order.sorted(given_blocks, now))
+        assert portion_told == sorted(portion_told)
+        told += portion_told
+        held = sum(len(buffer) for buffer, _ in order.waiting)
+        assert held <= 10 * 6 * 4  # no more than came lately
+    told += read(order.sorted([], None))
+    assert sorted(told) == sorted(sent)
+
+
+@pytest.fixture
+def tap():
+    """The two ports of a TAP, and what is connected to them."""
+    needed()
+    key, ports = os.getpid() % 100000, []
+    for side in "ab":
+        name, other = f"tl{side}{key}", f"tm{side}{key}"
+        run("ip", "link", "add", name, "type", "veth", "peer", "name", other)
+        for one in (name, other):
+            run("sysctl", "-qw", f"net.ipv6.conf.{one}.disable_ipv6=1")
+            run("ip", "link", "set", one, "up")
+        ports.append((name, other))
+    yield ports
+    for name, _ in ports:
+        run("ip", "link", "del", name)
+
+
+def udp(source, target, number):
+    head = bytes.fromhex("ffffffffffff02000000000b0800")
+    ip = bytes.fromhex("4500002000004000401100000a430001") + bytes((10, 67, 0, 2))
+    from sensor.checksums import header_sum
+
+    ip = ip[:10] + header_sum(ip).to_bytes(2, "big") + ip[12:]
+    return head + ip + b"".join(word.to_bytes(2, "big") for word in (source, target, 12, 0)) + number.to_bytes(4, "big")
+
+
+def test_both_ports_of_a_tap_are_one_timeline(tap):
+    source = Live([Ring(port, RingSize(1 << 16, 8)) for port, _ in tap])
+    assert source.path == "+".join(port for port, _ in tap)
+    outs = []
+    for _, other in tap:
+        out = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        out.bind((other, 0))
+        outs.append(out)
+
+    def talk():
+        for number in range(200):
+            outs[number % 2].send(udp(1000 + number % 2, 53, number))
+        time.sleep(0.1)
+        source.stop()
+
+    talking = threading.Thread(target=talk)
+    talking.start()
+    numbers, ticks, last = [], 0, 0
+    for batch in source:
+        if isinstance(batch, PacketBatch):
+            assert batch.time[0] >= last
+            last = int(batch.time[-1])
+            numbers += [int.from_bytes(batch.buffer[at : at + 4], "big") for at in batch.payload.tolist()]
+        else:
+            ticks += 1
+            assert abs(batch - time.time_ns()) < 1_000_000_000
+    talking.join()
+    for out in outs:
+        out.close()
+    assert numbers == list(range(200))
+    assert ticks
+    assert (source.packets, source.lost) == (200, 0)
+    assert source.bytes == 200 * 46
+
+
+def test_where_nothing_passes_the_time_goes_on(tap):
+    source = Live([Ring(tap[0][0], RingSize(1 << 16, 4))])
+    begun = time.monotonic()
+    times = []
+    for when in source:
+        times.append(when)
+        if len(times) == 3:
+            source.stop()
+    assert times == sorted(times)
+    assert 2 * live.TICK < time.monotonic() - begun < 10

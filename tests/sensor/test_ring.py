@@ -1,0 +1,172 @@
+"""The kernel's ring on a real interface: what is sent comes out, byte for byte, in blocks that are given back."""
+
+import os
+import select
+import socket
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from span import needed, run
+
+from sensor.bpf import FilterError, compiled
+from sensor.packets import ETHERNET
+from sensor.ring import Ring, RingSize
+
+SMALL = RingSize(block=1 << 16, blocks=4)
+HEAD = bytes.fromhex("ffffffffffff02000000000b88b5")  # broadcast, an EtherType for experiments (IEEE 802)
+
+
+@pytest.fixture
+def cable():
+    """Two ends of a cable; what is sent into the second comes out of the first."""
+    needed()
+    ours, theirs = f"tra{os.getpid() % 100000}", f"trb{os.getpid() % 100000}"
+    run("ip", "link", "add", ours, "type", "veth", "peer", "name", theirs)
+    for name in (ours, theirs):
+        run("sysctl", "-qw", f"net.ipv6.conf.{name}.disable_ipv6=1")  # no frames of its own
+        run("ip", "link", "set", name, "mtu", "9000", "up")
+    yield ours, theirs
+    run("ip", "link", "del", ours)
+
+
+def frame(number, size=60):
+    return (HEAD + struct.pack(">I", number)).ljust(size, bytes([number & 0xFF]))
+
+
+def sender(interface):
+    out = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+    out.bind((interface, 0))
+    return out
+
+
+def taken(ring, count, seconds=5.0):
+    """So many frames, each with its time on the wire."""
+    found, end, poll = [], time.monotonic() + seconds, select.poll()
+    poll.register(ring, select.POLLIN)
+    while len(found) < count and time.monotonic() < end:
+        poll.poll(50)
+        for block, records in ring.blocks():
+            rows = zip(records.frame.tolist(), records.captured.tolist(), records.time.tolist(), strict=True)
+            found += [(block[begin : begin + size], when) for begin, size, when in rows]
+    return found
+
+
+def test_frames_come_out_as_they_were_sent_in_order_and_with_their_time(cable):
+    ring = Ring(cable[0], SMALL)
+    begun = time.time_ns()
+    with sender(cable[1]) as out:
+        sent = [frame(number, 60 + number * 37 % 8000) for number in range(300)]  # more than the ring holds at once
+        found = []
+        for number, one in enumerate(sent):
+            out.send(one)
+            if number % 20 == 19:
+                found += taken(ring, 20)
+    assert [one for one, _ in found] == sent
+    times = [when for _, when in found]
+    assert times == sorted(times)
+    assert begun - 1_000_000 <= times[0] <= times[-1] <= time.time_ns()
+    assert ring.link == ETHERNET
+    assert ring.lost() == 0
+    ring.close()
+
+
+def test_frames_that_we_send_ourselves_are_not_seen(cable):
+    ring = Ring(cable[0], SMALL)
+    with sender(cable[0]) as ours, sender(cable[1]) as theirs:
+        ours.send(frame(1))
+        theirs.send(frame(2))
+        assert [one for one, _ in taken(ring, 1)] == [frame(2)]
+    ring.close()
+
+
+def test_what_the_ring_has_no_room_for_is_counted_and_it_goes_on(cable):
+    ring = Ring(cable[0], SMALL)
+    with sender(cable[1]) as out:
+        for number in range(400):
+            out.send(frame(number, 1500))
+        found = taken(ring, 400, 0.5)
+        lost = ring.lost()
+        assert lost > 0
+        assert len(found) + lost == 400
+        assert [one for one, _ in found] == [frame(number, 1500) for number in range(len(found))]
+        out.send(frame(7))
+        assert [one for one, _ in taken(ring, 1)] == [frame(7)]
+    assert ring.lost() == 0
+    ring.close()
+
+
+def test_tags_that_the_kernel_takes_off_are_in_the_records(cable):
+    ring = Ring(cable[0], SMALL)
+    with sender(cable[1]) as out:
+        out.send(HEAD[:12] + b"\x81\x00" + struct.pack(">H", 5 << 13 | 77) + HEAD[12:] + bytes(60))
+        out.send(frame(1))
+        end, found = time.monotonic() + 5, []
+        while len(found) < 2 and time.monotonic() < end:
+            for block, records in ring.blocks():
+                vlans = records.vlan if records.vlan is not None else np.zeros(len(records), np.uint32)
+                found += [
+                    (block[begin : begin + 14], vlan)
+                    for begin, vlan in zip(records.frame.tolist(), vlans.tolist(), strict=True)
+                ]
+    assert found == [(HEAD, 77), (HEAD, 0)]
+    ring.close()
+
+
+def test_the_kernel_filters(cable):
+    ring = Ring(cable[0], SMALL, program=compiled("ether[14:4] = 5", ETHERNET))
+    with sender(cable[1]) as out:
+        for number in range(10):
+            out.send(frame(number))
+        assert [one for one, _ in taken(ring, 2, 0.5)] == [frame(5)]
+    with pytest.raises(PermissionError):  # locked: who breaks into the parser can't widen it
+        ring.socket.setsockopt(socket.SOL_SOCKET, 27, 0)  # SO_DETACH_FILTER
+    ring.close()
+
+
+@pytest.mark.parametrize(("expression", "why"), [("tcp prt 80", "syntax error"), ("host nowhere.invalid", "nowhere")])
+def test_a_filter_that_cannot_be_compiled_says_why(expression, why):
+    with pytest.raises(FilterError, match=why):
+        compiled(expression, ETHERNET)
+
+
+def test_no_filter_is_no_program():
+    assert compiled(" ", ETHERNET) == b""
+
+
+def test_no_such_interface_leaves_no_socket_open():
+    descriptors = Path("/proc/self/fd")
+    before = len([*descriptors.iterdir()])
+    with pytest.raises(OSError, match="No such device"):
+        Ring("nosuch0")
+    assert len([*descriptors.iterdir()]) == before
+
+
+def test_without_the_right_it_is_said(cable):
+    code = f"import sensor.ring as r\ntry: r.Ring({cable[0]!r})\nexcept PermissionError: print('no right')"
+    words = ["setpriv", "--bounding-set", "-net_raw", "--inh-caps", "-net_raw", sys.executable, "-c", code]
+    assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "no right\n"
+
+
+def test_flows_are_shared_among_rings_of_one_group(cable):
+    group = (os.getpid(), 0)
+    rings = [Ring(cable[0], SMALL, fanout=group) for _ in range(2)]
+    with sender(cable[1]) as out:
+        packets = [udp(port) for port in range(40_000, 40_060) for _ in range(2)]
+        for one in packets:
+            out.send(one)
+    shares = [[one[34:36] for one, _ in taken(ring, len(packets), 0.3)] for ring in rings]
+    assert sum(map(len, shares)) == len(packets)
+    assert all(shares)
+    assert not set(shares[0]) & set(shares[1])  # a flow stays with one ring
+    for ring in rings:
+        ring.close()
+
+
+def udp(port):
+    ip = bytes.fromhex("45000028000040004011000a0a430001") + bytes((10, 67, 0, 2))
+    return HEAD[:12] + b"\x08\x00" + ip + struct.pack(">HHHH", port, 53, 20, 0) + bytes(12)

@@ -1,0 +1,67 @@
+"""A network with a SPAN port: client and server in namespaces of their own, and a port that sees all between them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+
+import pytest
+
+
+def needed():
+    """Says aloud on a user's machine, and fails in CI, where networks can't be made."""
+    missing = [name for name in ("ip",) if shutil.which(name) is None]
+    if os.geteuid() != 0 or missing:
+        why = "networks are namespaces: root and iproute2 are needed (Debian: iproute2)"
+        pytest.fail(why) if os.environ.get("CI") == "true" else pytest.skip(why)
+
+
+def run(*words):
+    subprocess.run(words, check=True, capture_output=True)
+
+
+class Span:
+    """`port`: the interface, in the namespace of the test, that gets a copy of every frame between the others."""
+
+    SERVER, CLIENT = "10.67.0.1", "10.67.0.2"
+
+    def __init__(self):
+        key = f"{os.getpid() % 100000}"
+        self.port = f"tsp{key}"
+        self._hub = f"tsh{key}"
+        self.server, self.client = f"tss{key}", f"tsc{key}"
+
+    def __enter__(self):
+        # A switch that forgets at once what is behind which port sends every frame to all of them.
+        run("ip", "link", "add", self._hub, "type", "bridge", "ageing_time", "0", "mcast_snooping", "0")
+        run("ip", "link", "set", self._hub, "up")
+        for name, address in ((self.server, self.SERVER), (self.client, self.CLIENT)):
+            run("ip", "netns", "add", name)
+            self._cable(name + "p", "eth0", "netns", name)
+            run("ip", "-n", name, "addr", "add", f"{address}/24", "dev", "eth0")
+            run("ip", "-n", name, "link", "set", "eth0", "up")
+            run("ip", "-n", name, "link", "set", "lo", "up")
+        self._cable(self.port + "p", self.port)
+        run("ip", "link", "set", self.port, "up")
+        return self
+
+    def __exit__(self, *_):
+        for words in (
+            ("ip", "netns", "del", self.server),
+            ("ip", "netns", "del", self.client),
+            ("ip", "link", "del", self.port),
+            ("ip", "link", "del", self._hub),
+        ):
+            with contextlib.suppress(subprocess.CalledProcessError):
+                run(*words)
+
+    def _cable(self, ours, theirs, *where):
+        run("ip", "link", "add", ours, "type", "veth", "peer", "name", theirs, *where)
+        run("ip", "link", "set", ours, "master", self._hub, "up")
+
+    @staticmethod
+    def inside(namespace, *words):
+        """A command that runs there."""
+        return ["ip", "netns", "exec", namespace, *words]
