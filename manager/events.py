@@ -225,7 +225,8 @@ class Documents:
             "network": {**network, "protocol": protocol},
             "related": {"ip": ips},
         }
-        return document | self._place(flow.capture)
+        document.update(self._place(flow.capture))
+        return document
 
     def _place(self, name: str) -> Document:
         """Where something was seen: the interface, or the capture."""

@@ -16,7 +16,8 @@ from manager.summary import EngineCounts
 from reassembly.events import FlowEnd
 
 if TYPE_CHECKING:
-    from manager.pipeline import Item, Source
+    from manager.capture_workers import Workers
+    from manager.pipeline import Item
 
 GRACE = 2  # minutes after which nothing of a minute is waited for any more: objects come late from the engines
 PAGE = resource.getpagesize()
@@ -25,15 +26,15 @@ PAGE = resource.getpagesize()
 class Minutes:
     """A sink of the pipeline. `gauges`: what there is at present, by name (flows, objects that wait)."""
 
-    def __init__(self, documents: Documents, source: Source, gauges: Callable[[], dict[str, int]]) -> None:
+    def __init__(self, documents: Documents, workers: Workers, gauges: Callable[[], dict[str, int]]) -> None:
         self._documents = documents
-        self._source = source
+        self._workers = workers
         self._gauges = gauges
         self._coverage = Coverage()
         self._engines: dict[str, EngineCounts] = {}
         self._latency = Quantiles()  # seconds from an object's last byte to its last verdict
         self._said = self._counts()
-        self._minute = source.now() // MINUTE
+        self._minute = workers.now() // MINUTE
 
     def take(self, item: Item) -> None:
         if isinstance(item, FlowEnd):
@@ -48,7 +49,7 @@ class Minutes:
 
     def due(self) -> Iterator[Document]:
         """What is to be said by now: nothing until another minute has begun."""
-        if (minute := self._source.now() // MINUTE) > self._minute:
+        if (minute := self._workers.now() // MINUTE) > self._minute:
             self._minute = minute
             yield from self._told(minute - GRACE, minute)
 
@@ -61,13 +62,13 @@ class Minutes:
             yield self._documents.coverage(row)
         counts = self._counts()
         figures = {name: value - self._said[name] for name, value in counts.items()}
-        figures |= self._gauges() | {"memory_bytes": _resident()}
+        figures |= self._gauges() | {"flows": self._workers.said.flows, "memory_bytes": _resident()}
         yield self._documents.sensor(minute * MINUTE, figures, self._latency, self._engines)
         self._said, self._engines, self._latency = counts, {}, Quantiles()
 
     def _counts(self) -> dict[str, int]:
-        source = self._source
-        return {"packets": source.packets, "bytes": source.bytes, "lost_packets": source.lost}
+        said = self._workers.said
+        return {"packets": said.packets, "bytes": said.bytes, "lost_packets": said.lost}
 
 
 def _resident() -> int:

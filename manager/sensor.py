@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 import errno
+import os
 import signal
+import socket
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from manager import pools
 from manager.alarms import Alarm, Alarms
-from manager.assembly import build_engines, exact_engines, flow_table, fragment_limits, overlap_policies
+from manager.assembly import build_engines, exact_engines
+from manager.capture_worker import Task
+from manager.capture_workers import Workers
 from manager.ecs import Document, line
 from manager.effective import effective
 from manager.logs import one_line_logs
 from manager.minutes import Minutes
 from manager.options import Stop
-from manager.pipeline import Item, Source, Watch, rest, scanned
+from manager.pipeline import Item, rest, scanned
 from manager.progress import Silence
 from manager.report import alarm_line, console, report
 from manager.run import documents, say
 from manager.settings import Settings
 from manager.sinks import JsonLines, Lines, Sink, to_descriptor
 from manager.summary import Summary
-from reassembly.builder import Memory
+from sensor.bpf import FilterError, compiled
 from sensor.noun import noun
+from sensor.packets import ETHERNET
+from sensor.ring import FANOUT_FLAG_DEFRAG, FANOUT_HASH, RingSize, opened
 
 if TYPE_CHECKING:
-    from engines.verdicts import Engine
-    from sensor.ring import Ring
+    from engines.outcome import AnyPool
 
 NO_RIGHT = """capturing on {interface} needs CAP_NET_RAW: run as root, or
 setcap cap_net_raw+ep {python}
@@ -54,15 +59,19 @@ def watch(asked: Asked) -> int:
     """Does the command; returns its exit code. Raises Stop when nothing can be done."""
     settings, _ = effective(asked.config, asked.rules)
     one_line_logs(asked.verbose)
-    made = Summary()
+    made, summary = Summary(), Summary()
     engines = build_engines(settings, made, Silence()) if settings.pool.kind == "local" else []
-    summary = Summary()
-    source = _replay(asked, settings) if asked.replay is not None else _interfaces(asked, settings)
+    tasks = [_replay(asked, settings)] if asked.replay is not None else [*_interfaces(asked, settings)]
+    alarms = Alarms(exact_engines(settings))
+    pool = pools.room(settings, pools.pool(settings, engines, asked.config, asked.rules), alarms.goes_on)
+    workers = Workers(tasks, pool.ahead)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: source.stop())
-    if not asked.quiet:
-        say(f"watching {source.path}")
-    _pass_on(asked, settings, source, engines, summary)
+        signal.signal(number, lambda *_: workers.stop())
+    try:
+        _pass_on(asked, settings, workers, pool, alarms, summary)
+    finally:
+        workers.close()
+        pool.close()
     summary.merge(made)
     summary.settle_engines(engines)
     if not asked.json and not asked.quiet:
@@ -72,16 +81,13 @@ def watch(asked: Asked) -> int:
     return 2 if summary.unusable_engines else 0
 
 
-def _pass_on(asked: Asked, settings: Settings, source: Source, engines: Sequence[Engine], summary: Summary) -> None:
-    """The walk, from packets to sinks, until the source ends."""
-    memory = Memory(settings.limits, settings.sensor.temporary)
-    table = flow_table(settings, memory, overlap_policies(settings), None)
-    alarms = Alarms(exact_engines(settings))
-    pool = pools.room(settings, pools.pool(settings, engines, asked.config, asked.rules), alarms.goes_on)
-    memory.ahead = pool.ahead
+def _pass_on(
+    asked: Asked, settings: Settings, workers: Workers, pool: AnyPool, alarms: Alarms, summary: Summary
+) -> None:
+    """The walk from what workers say to sinks, until the last of them has ended."""
     lines = Lines(to_descriptor(1))
     made = documents(settings, live=asked.replay is None)
-    minutes = Minutes(made, source, lambda: {"flows": len(table), "open_flows": len(alarms)})
+    minutes = Minutes(made, workers, lambda: {"open_alarms": len(alarms)})
     sinks: list[Sink] = [summary, minutes, JsonLines(made, lines.write) if asked.json else Told()]
 
     def tell(said: Iterable[Document]) -> None:
@@ -89,18 +95,20 @@ def _pass_on(asked: Asked, settings: Settings, source: Source, engines: Sequence
             lines.write(line(document))
         lines.flush()
 
-    walk = Watch(source, table, memory, lambda: tell(minutes.due()))
-    try:
-        for items in scanned(walk.products(), pool, alarms), rest(pool, alarms):
-            for item in items:
-                for sink in sinks:
-                    sink.take(item)
-    finally:
-        pool.close()
+    walk = workers.products(lambda: tell(minutes.due()))
+    workers.wait()
+    if not asked.quiet:
+        say(f"watching {asked.replay or '+'.join(asked.interfaces or settings.sensor.interfaces)}")
+    for items in scanned(walk, pool, alarms), rest(pool, alarms):
+        for item in items:
+            for sink in sinks:
+                sink.take(item)
     tell(minutes.rest())
-    summary.packets, summary.bytes, summary.captures = source.packets, source.bytes, 1
-    summary.counters.update(source.counters)
-    summary.counters.update(table.counters)
+    said = workers.said
+    summary.packets, summary.bytes, summary.captures = said.packets, said.bytes, 1
+    summary.counters.update(said.counters)
+    for warning in said.warnings:
+        summary.warn(warning)
 
 
 class Told:
@@ -114,32 +122,34 @@ class Told:
             alarm_line(self._out, item)
 
 
-def _replay(asked: Asked, settings: Settings) -> Source:
-    from sensor.captures import CaptureError
-    from sensor.replay import Replay
+def _replay(asked: Asked, settings: Settings) -> Task:
+    from sensor.captures import CaptureError, open_capture
 
     assert asked.replay is not None
     try:
-        return Replay(asked.replay, asked.speed, fragment_limits(settings))
+        open_capture(asked.replay)
     except CaptureError as error:
         raise Stop(str(error)) from None
+    return Task(settings, replay=asked.replay, speed=asked.speed, verbose=asked.verbose)
 
 
-def _interfaces(asked: Asked, settings: Settings) -> Source:
-    from sensor.live import Live
-
+def _interfaces(asked: Asked, settings: Settings) -> Iterator[Task]:
+    """A task for each worker. The sockets are opened here, where there is the right to, and stay open."""
     names = asked.interfaces or settings.sensor.interfaces
     if not names:
         raise Stop("no interface to watch: -i IFACE, or interfaces = [...] under [sensor] in the settings")
-    return Live([_ring(name, asked.filter or "") for name in names])
+    size = RingSize(blocks=max(settings.sensor.ring // RingSize().block, 2))
+    for _ in range(settings.sensor.workers):
+        sockets = [_socket(name, asked.filter or "", size, settings.sensor.workers) for name in names]
+        with_descriptors = zip(names, (one.detach() for one in sockets), strict=True)
+        yield Task(settings, tuple(with_descriptors), size, verbose=asked.verbose)
 
 
-def _ring(interface: str, expression: str) -> Ring:
-    from sensor.bpf import FilterError, compiled
-    from sensor.ring import Ring
-
+def _socket(interface: str, expression: str, size: RingSize, workers: int) -> socket.socket:
+    """Raises Stop."""
+    group = (os.getpid(), FANOUT_HASH | FANOUT_FLAG_DEFRAG) if workers > 1 else None
     try:
-        return Ring(interface, program=compiled(expression, 1))
+        return opened(interface, size, fanout=group, program=compiled(expression, ETHERNET))
     except FilterError as error:
         raise Stop(f"--filter: {error}") from None
     except PermissionError:

@@ -39,6 +39,16 @@ class FragmentLimits:
     timeout: float = TIMEOUT
     held_bytes: int = HELD_BYTES
 
+    def kept(self, counters: Counter[str]) -> Fragments:
+        """Where they wait for each other."""
+        return Fragments(
+            counters,
+            policy=self.policy,
+            datagrams=self.datagrams,
+            timeout=self.timeout,
+            held_bytes=self.held_bytes,
+        )
+
 
 DEFAULT_FRAGMENTS = FragmentLimits()
 
@@ -66,13 +76,7 @@ class Capture:
             self._format = _format(path, self._source)
             until_known.pop_all()
         self.size = os.fstat(self._raw.fileno()).st_size if self._raw.seekable() else None
-        self._fragments = Fragments(
-            self.counters,
-            policy=fragments.policy,
-            datagrams=fragments.datagrams,
-            timeout=fragments.timeout,
-            held_bytes=fragments.held_bytes,
-        )
+        self._fragments = fragments.kept(self.counters)
         self._decoder = Decoder(path, self.counters, self._fragments)
         self._cut = self._lost = 0
 

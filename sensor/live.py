@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from sensor.captures import DEFAULT_FRAGMENTS, FragmentLimits
 from sensor.decode import Decoder
-from sensor.fragments import Fragments
 from sensor.packets import PacketBatch
 from sensor.records import Records, together
 from sensor.ring import Ring
@@ -33,13 +33,13 @@ class Live:
     `lost` how many packets the kernel had no room for.
     """
 
-    def __init__(self, rings: Sequence[Ring], fragments: Fragments | None = None) -> None:
+    def __init__(self, rings: Sequence[Ring], fragments: FragmentLimits = DEFAULT_FRAGMENTS) -> None:
         self.path = "+".join(ring.interface for ring in rings)
         self.counters: Counter[str] = Counter()
         self.warnings: list[str] = []
         self.packets = self.bytes = self.lost = 0
         self._rings = rings
-        self._fragments = fragments or Fragments(self.counters)
+        self._fragments = fragments.kept(self.counters)
         self._decoder = Decoder(self.path, self.counters, self._fragments)
         self._order = Order() if len(rings) > 1 else None
         self._stopping = False

@@ -55,37 +55,50 @@ class RingSize:
     timeout: int = 1
 
 
-class Ring:
-    """The ring of one interface. Raises OSError: no such interface, no right (CAP_NET_RAW), no memory for the ring.
+def opened(
+    interface: str, size: RingSize, *, fanout: tuple[int, int] | None = None, program: bytes = b""
+) -> socket.socket:
+    """The socket of an interface, with its ring. Raises OSError: no such interface, no right (CAP_NET_RAW), no memory.
 
-    `fanout`: (group, mode and flags), the same for all rings that share the interface's flows.
+    `fanout`: (group, mode and flags), the same for all sockets that share the interface's flows.
     `program`: a filter for the kernel, eight bytes an instruction (`sensor.bpf`); it can't be taken off again.
     """
+    made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)  # with protocol 0 nothing arrives before all is set
+    try:
+        _link(made, interface)
+        made.setsockopt(_SOL_PACKET, _VERSION, _TPACKET_V3)
+        made.setsockopt(_SOL_PACKET, _IGNORE_OUTGOING, 1)
+        if program:
+            _attach(made, program)
+        frame = 2048  # of no meaning with blocks of packets of any size, but checked
+        frames = size.block // frame * size.blocks
+        made.setsockopt(
+            _SOL_PACKET, _RX_RING, struct.pack("=7I", size.block, size.blocks, frame, frames, size.timeout, 0, 0)
+        )
+        made.bind((interface, _EVERY_PROTOCOL))
+        member = struct.pack("=iHH8s", socket.if_nametoindex(interface), _PROMISCUOUS, 0, b"")
+        made.setsockopt(_SOL_PACKET, _ADD_MEMBERSHIP, member)
+        if fanout is not None:
+            made.setsockopt(_SOL_PACKET, _FANOUT, fanout[0] & 0xFFFF | fanout[1] << 16)
+    except BaseException:
+        made.close()
+        raise
+    return made
 
-    def __init__(
-        self,
-        interface: str,
-        size: RingSize = RingSize(),  # noqa: B008 - a noun
-        *,
-        fanout: tuple[int, int] | None = None,
-        program: bytes = b"",
-    ) -> None:
+
+class Ring:
+    """The ring of an interface's socket. It needs no right: who opened the socket had it.
+
+    Another process may have read from it before; the packets that it had not come to are there.
+    """
+
+    def __init__(self, interface: str, given: socket.socket, size: RingSize) -> None:
         self.interface = interface
+        self.socket = given
+        self.link = _link(given, interface)
         self._size = size
-        self._at = 0  # the block that comes next
-        # With protocol 0 nothing arrives before all is set.
-        self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-        try:
-            self.link = _link(self.socket, interface)
-            self._ring = self._mapped(program)
-            self.socket.bind((interface, _EVERY_PROTOCOL))
-            member = struct.pack("=iHH8s", socket.if_nametoindex(interface), _PROMISCUOUS, 0, b"")
-            self.socket.setsockopt(_SOL_PACKET, _ADD_MEMBERSHIP, member)
-            if fanout is not None:
-                self.socket.setsockopt(_SOL_PACKET, _FANOUT, fanout[0] & 0xFFFF | fanout[1] << 16)
-        except BaseException:
-            self.socket.close()
-            raise
+        self._ring = mmap.mmap(given.fileno(), size.block * size.blocks)
+        self._at = self._oldest()  # the block that comes next
 
     def fileno(self) -> int:
         return self.socket.fileno()
@@ -109,20 +122,22 @@ class Ring:
         return int(drops)
 
     def close(self) -> None:
+        """Lets go of the memory; the socket is closed as well."""
         self._ring.close()
         self.socket.close()
 
-    def _mapped(self, program: bytes) -> mmap.mmap:
-        given, size = self.socket, self._size
-        given.setsockopt(_SOL_PACKET, _VERSION, _TPACKET_V3)
-        given.setsockopt(_SOL_PACKET, _IGNORE_OUTGOING, 1)
-        if program:
-            _attach(given, program)
-        frame = 2048  # of no meaning with blocks of packets of any size, but checked
-        frames = size.block // frame * size.blocks
-        request = struct.pack("=7I", size.block, size.blocks, frame, frames, size.timeout, 0, 0)
-        given.setsockopt(_SOL_PACKET, _RX_RING, request)
-        return mmap.mmap(given.fileno(), size.block * size.blocks)
+    def _oldest(self) -> int:
+        """The block that was filled first of those that wait; where none does, the one that is being filled.
+
+        The kernel numbers blocks as it begins to fill them.
+        """
+        waiting, filled = [], (0, 0)
+        for at in range(self._size.blocks):
+            *_, status, _, _, _, number = _BLOCK.unpack_from(self._ring, at * self._size.block)
+            filled = max(filled, (number, at))
+            if status & _OURS:
+                waiting.append((number, at))
+        return min(waiting, default=filled)[1]
 
     def _records(self, block: bytes, first: int, count: int) -> Records:
         starts = _starts(block, first, count)

@@ -15,7 +15,7 @@ from sensor import live
 from sensor.live import SETTLED, Live, Order
 from sensor.packets import ETHERNET, PacketBatch
 from sensor.records import Records
-from sensor.ring import Ring, RingSize
+from sensor.ring import Ring, RingSize, opened
 
 NOW = 1_700_000_000_000_000_000
 
@@ -92,6 +92,11 @@ def tap():
         run("ip", "link", "del", name)
 
 
+def ring_on(interface):
+    size = RingSize(1 << 16, 8)
+    return Ring(interface, opened(interface, size), size)
+
+
 def udp(source, target, number):
     head = bytes.fromhex("ffffffffffff02000000000b0800")
     ip = bytes.fromhex("4500002000004000401100000a430001") + bytes((10, 67, 0, 2))
@@ -102,7 +107,7 @@ def udp(source, target, number):
 
 
 def test_both_ports_of_a_tap_are_one_timeline(tap):
-    source = Live([Ring(port, RingSize(1 << 16, 8)) for port, _ in tap])
+    source = Live([ring_on(port) for port, _ in tap])
     assert source.path == "+".join(port for port, _ in tap)
     outs = []
     for _, other in tap:
@@ -137,7 +142,7 @@ def test_both_ports_of_a_tap_are_one_timeline(tap):
 
 
 def test_where_nothing_passes_the_time_goes_on(tap):
-    source = Live([Ring(tap[0][0], RingSize(1 << 16, 4))])
+    source = Live([ring_on(tap[0][0])])
     begun = time.monotonic()
     times = []
     for when in source:

@@ -15,7 +15,7 @@ from span import needed, run
 
 from sensor.bpf import FilterError, compiled
 from sensor.packets import ETHERNET
-from sensor.ring import Ring, RingSize
+from sensor.ring import Ring, RingSize, opened
 
 SMALL = RingSize(block=1 << 16, blocks=4)
 HEAD = bytes.fromhex("ffffffffffff02000000000b88b5")  # broadcast, an EtherType for experiments (IEEE 802)
@@ -32,6 +32,10 @@ def cable():
         run("ip", "link", "set", name, "mtu", "9000", "up")
     yield ours, theirs
     run("ip", "link", "del", ours)
+
+
+def ring_on(interface, size=SMALL, **more):
+    return Ring(interface, opened(interface, size, **more), size)
 
 
 def frame(number, size=60):
@@ -57,7 +61,7 @@ def taken(ring, count, seconds=5.0):
 
 
 def test_frames_come_out_as_they_were_sent_in_order_and_with_their_time(cable):
-    ring = Ring(cable[0], SMALL)
+    ring = ring_on(cable[0])
     begun = time.time_ns()
     with sender(cable[1]) as out:
         sent = [frame(number, 60 + number * 37 % 8000) for number in range(300)]  # more than the ring holds at once
@@ -76,7 +80,7 @@ def test_frames_come_out_as_they_were_sent_in_order_and_with_their_time(cable):
 
 
 def test_frames_that_we_send_ourselves_are_not_seen(cable):
-    ring = Ring(cable[0], SMALL)
+    ring = ring_on(cable[0])
     with sender(cable[0]) as ours, sender(cable[1]) as theirs:
         ours.send(frame(1))
         theirs.send(frame(2))
@@ -85,7 +89,7 @@ def test_frames_that_we_send_ourselves_are_not_seen(cable):
 
 
 def test_what_the_ring_has_no_room_for_is_counted_and_it_goes_on(cable):
-    ring = Ring(cable[0], SMALL)
+    ring = ring_on(cable[0])
     with sender(cable[1]) as out:
         for number in range(400):
             out.send(frame(number, 1500))
@@ -101,7 +105,7 @@ def test_what_the_ring_has_no_room_for_is_counted_and_it_goes_on(cable):
 
 
 def test_tags_that_the_kernel_takes_off_are_in_the_records(cable):
-    ring = Ring(cable[0], SMALL)
+    ring = ring_on(cable[0])
     with sender(cable[1]) as out:
         out.send(HEAD[:12] + b"\x81\x00" + struct.pack(">H", 5 << 13 | 77) + HEAD[12:] + bytes(60))
         out.send(frame(1))
@@ -118,7 +122,7 @@ def test_tags_that_the_kernel_takes_off_are_in_the_records(cable):
 
 
 def test_the_kernel_filters(cable):
-    ring = Ring(cable[0], SMALL, program=compiled("ether[14:4] = 5", ETHERNET))
+    ring = ring_on(cable[0], program=compiled("ether[14:4] = 5", ETHERNET))
     with sender(cable[1]) as out:
         for number in range(10):
             out.send(frame(number))
@@ -138,23 +142,46 @@ def test_no_filter_is_no_program():
     assert compiled(" ", ETHERNET) == b""
 
 
+@pytest.mark.parametrize("before", [0, 1, 30, 100, 170])
+def test_another_reader_goes_on_where_the_first_one_died(cable, before):
+    first = ring_on(cable[0])
+    with sender(cable[1]) as out:
+        for number in range(before):
+            out.send(frame(number, 1500))
+            if number % 10 == 9:
+                taken(first, 10)
+        begun = [one for one, _ in taken(first, before % 10, 0.5 if before % 10 else 0)]
+        assert len(begun) == before % 10
+        for number in range(20):
+            out.send(frame(number))
+        second = Ring(cable[0], first.socket, SMALL)
+        assert [one for one, _ in taken(second, 20)] == [frame(number) for number in range(20)]
+        for number in range(20):
+            out.send(frame(number))
+        assert [one for one, _ in taken(second, 20)] == [frame(number) for number in range(20)]
+    first.close()
+    second.close()
+
+
 def test_no_such_interface_leaves_no_socket_open():
     descriptors = Path("/proc/self/fd")
     before = len([*descriptors.iterdir()])
     with pytest.raises(OSError, match="No such device"):
-        Ring("nosuch0")
+        opened("nosuch0", SMALL)
     assert len([*descriptors.iterdir()]) == before
 
 
 def test_without_the_right_it_is_said(cable):
-    code = f"import sensor.ring as r\ntry: r.Ring({cable[0]!r})\nexcept PermissionError: print('no right')"
+    code = (
+        f"import sensor.ring as r\ntry: r.opened({cable[0]!r}, r.RingSize())\nexcept PermissionError: print('no right')"
+    )
     words = ["setpriv", "--bounding-set", "-net_raw", "--inh-caps", "-net_raw", sys.executable, "-c", code]
     assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "no right\n"
 
 
 def test_flows_are_shared_among_rings_of_one_group(cable):
     group = (os.getpid(), 0)
-    rings = [Ring(cable[0], SMALL, fanout=group) for _ in range(2)]
+    rings = [ring_on(cable[0], fanout=group) for _ in range(2)]
     with sender(cable[1]) as out:
         packets = [udp(port) for port in range(40_000, 40_060) for _ in range(2)]
         for one in packets:

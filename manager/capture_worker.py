@@ -1,0 +1,99 @@
+"""A process that captures and reads: packets in, products out, and no right to anything else.
+
+All that parses hostile bytes lives here. What is still to be loaded is loaded before rights are given up, since after
+that no file of the installation can be read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import encodings
+import importlib
+import pickle
+import pkgutil
+import signal
+import socket
+import time
+
+from manager.assembly import flow_table, fragment_limits, overlap_policies
+from manager.channel import MESSAGE, Said, Sender
+from manager.logs import one_line_logs
+from manager.pipeline import Source, Watch
+from manager.privileges import give_up
+from manager.settings import Settings
+from reassembly.builder import Memory
+from reassembly.protocols import ORDER, speakers
+from sensor.noun import noun
+from sensor.ring import RingSize
+
+PAUSE = 0.2  # seconds between two words on how it goes
+
+
+@noun
+class Task:
+    """What a worker is to do: read from the sockets of interfaces, or play a capture."""
+
+    settings: Settings
+    interfaces: tuple[tuple[str, int], ...] = ()  # each with its socket's descriptor
+    ring: RingSize = RingSize()
+    replay: str | None = None
+    speed: float = 1.0
+    ahead: bool = False  # parts of large objects are wanted before they are complete
+    verbose: int = 0
+
+
+def main(descriptor: int) -> None:
+    """The life of a worker. `descriptor`: its end of the channel, on which the task comes first."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal it reaches us all: the manager tells us
+    channel = socket.socket(fileno=descriptor)
+    task: Task = pickle.loads(channel.recv(2 * MESSAGE))  # from the manager
+    one_line_logs(task.verbose)
+    source = _source(task)
+    load_all()
+    give_up(task.settings.sensor.user, task.settings.sensor.temporary)
+    signal.signal(signal.SIGTERM, lambda *_: source.stop())
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the manager is gone
+        _work(source, task, Sender(channel))
+
+
+def _source(task: Task) -> Source:
+    limits = fragment_limits(task.settings)
+    if task.replay is not None:
+        from sensor.replay import Replay
+
+        return Replay(task.replay, task.speed, limits)
+    from sensor.live import Live
+    from sensor.ring import Ring
+
+    return Live([Ring(name, socket.socket(fileno=number), task.ring) for name, number in task.interfaces], limits)
+
+
+def _work(source: Source, task: Task, sender: Sender) -> None:
+    memory = Memory(task.settings.limits, task.settings.sensor.temporary, ahead=sender if task.ahead else None)
+    table = flow_table(task.settings, memory, overlap_policies(task.settings), None)
+
+    def say(last: bool = False) -> None:
+        counters = source.counters + table.counters
+        figures = source.packets, source.bytes, source.lost, len(table), source.now()
+        sender.say(Said(*figures, counters, tuple(source.warnings), last))
+
+    say()
+    said = time.monotonic()
+    for arrived, product in Watch(source, table, memory, sender.flush).products():
+        if product is not None:
+            sender.product(arrived, product)
+        elif time.monotonic() - said > PAUSE:
+            said = time.monotonic()
+            say()
+    say(last=True)
+
+
+def load_all() -> None:
+    """What parsers would load when it is first needed."""
+    for transport in ORDER:
+        list(speakers(transport))
+    for name in ("reassembly.mime", "zstandard", "brotli"):
+        importlib.import_module(name)
+    for found in pkgutil.iter_modules(encodings.__path__):
+        with contextlib.suppress(ImportError):  # those of another system
+            importlib.import_module(f"encodings.{found.name}")

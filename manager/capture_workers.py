@@ -1,0 +1,190 @@
+"""The capture workers as the manager has them: started, heard, started again when they die, and ended.
+
+A worker's sockets stay open here. When it dies, the kernel goes on filling their rings, and its successor reads on from
+there: what is lost is what it had in its own memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import pickle
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import field, replace
+from typing import Any
+
+from manager.capture_worker import Task
+from manager.channel import Receiver, Said
+from manager.pipeline import Arrived
+from reassembly.builder import Ahead
+from reassembly.events import Flow, FlowEnd
+from reassembly.objects import Object
+from sensor.noun import state
+
+log = logging.getLogger(__name__)
+
+TICK = 0.1  # seconds
+START = 60.0  # seconds for a worker's first word
+STUCK = 30.0  # seconds without a word after which a worker is ended
+FAREWELL = 20.0  # seconds for workers to read what they have, once they are told to stop
+PAUSE = 0.2  # seconds before a worker that died is started again
+BUFFER = 4 << 20  # bytes that may be on their way from a worker, where the system lets us
+CHILD = "import manager.capture_worker as w, sys; w.main(int(sys.argv[1]))"
+
+
+@state
+class _Worker:
+    task: Task
+    process: subprocess.Popen[bytes] | None = None
+    receiver: Receiver | None = None  # None: it is not there
+    said: Said = Said()
+    up: bool = False  # it captures
+    heard: float = 0.0
+    flows: dict[str, Flow] = field(default_factory=dict)  # that have given objects and go on
+    retry_at: float = 0.0
+
+
+class Workers:
+    """All of them together. `ahead`: who wants parts of large objects. Made, used and closed by one thread."""
+
+    def __init__(self, tasks: Sequence[Task], ahead: Ahead | None) -> None:
+        self.died = 0
+        self._ahead = ahead
+        self._past = Said()  # what those that died had counted
+        self._selector = selectors.DefaultSelector()
+        self._workers = [_Worker(replace(task, ahead=ahead is not None)) for task in tasks]
+        self._deadline: float | None = None  # once they are told to stop
+        self._first: list[Arrived] = []  # what came before all captured
+        for worker in self._workers:
+            self._start(worker)
+
+    @property
+    def said(self) -> Said:
+        """What all of them have counted."""
+        return sum((worker.said for worker in self._workers), self._past)
+
+    def now(self) -> int:
+        """Ns since 1970: of the system, or of the capture that is played."""
+        return max(worker.said.now for worker in self._workers)
+
+    def wait(self) -> None:
+        """Until all of them capture, or have died."""
+        while any(worker.receiver is not None and not worker.up for worker in self._workers):
+            for key, _ in self._selector.select(TICK):
+                self._first += self._hear(key.data)
+            for worker in self._workers:
+                self._look_after(worker)
+
+    def stop(self) -> None:
+        """They read what they have, then end. May be called by a signal's handler."""
+        self._deadline = self._deadline or time.monotonic() + FAREWELL
+        for worker in self._workers:
+            if worker.process is not None:
+                worker.process.terminate()
+
+    def products(self, after: Callable[[], None]) -> Iterator[Arrived]:
+        """What they find, until all have ended; `after` is called again and again, whether something comes or not."""
+        yield from self._first
+        while any(worker.receiver is not None or worker.retry_at for worker in self._workers):
+            for key, _ in self._selector.select(TICK):
+                yield from self._hear(key.data)
+            for worker in self._workers:
+                self._look_after(worker)
+            yield time.monotonic_ns(), None
+            after()
+
+    def close(self) -> None:
+        """Ends those that are left."""
+        for worker in self._workers:
+            if worker.process is not None:
+                worker.process.kill()
+                worker.process.wait()
+        self._selector.close()
+
+    def _start(self, worker: _Worker) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
+        with theirs:
+            worker.process = subprocess.Popen(
+                [sys.executable, "-P", "-c", CHILD, str(theirs.fileno())],
+                pass_fds=[theirs.fileno(), *(number for _, number in worker.task.interfaces)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+            )
+        with contextlib.suppress(OSError):  # it has died already
+            ours.send(pickle.dumps(worker.task))
+        worker.receiver, worker.said, worker.up, worker.retry_at = Receiver(ours), Said(), False, 0.0
+        worker.heard = time.monotonic() + START - STUCK
+        self._selector.register(ours, selectors.EVENT_READ, worker)
+
+    def _hear(self, worker: _Worker) -> Iterator[Arrived]:
+        if worker.receiver is None:
+            return
+        try:
+            heard = worker.receiver.heard()
+        except (pickle.UnpicklingError, OSError, ValueError) as error:
+            log.error("capture worker: %s", error)
+            heard = None
+        if heard is None:
+            yield from self._ended(worker)
+            return
+        worker.heard = time.monotonic()
+        for one in heard:
+            if (arrived := self._take(worker, one)) is not None:
+                yield arrived
+
+    def _take(self, worker: _Worker, one: Any) -> Arrived | None:
+        match one:
+            case Said():
+                worker.said, worker.up = one, True
+            case (arrived, Object() as target):
+                worker.flows[target.flow.id] = target.flow
+                return arrived, target
+            case (arrived, FlowEnd() as end):
+                worker.flows.pop(end.flow.id, None)
+                return arrived, end
+            case ("part", key, begin, piece) if self._ahead is not None:
+                self._ahead.part(key, begin, piece)
+            case ("forget", key) if self._ahead is not None:
+                self._ahead.forget(key)
+        return None
+
+    def _look_after(self, worker: _Worker) -> None:
+        now = time.monotonic()
+        late = now - worker.heard > STUCK or (self._deadline is not None and now > self._deadline)
+        if worker.receiver is not None and worker.process is not None and late:
+            log.error("a capture worker doesn't answer: it is ended")
+            worker.process.kill()
+            worker.heard = now
+        if worker.retry_at and now > worker.retry_at:
+            self._start(worker)
+
+    def _ended(self, worker: _Worker) -> Iterator[Arrived]:
+        assert worker.receiver is not None
+        assert worker.process is not None
+        self._selector.unregister(worker.receiver.socket)
+        worker.receiver.socket.close()
+        worker.receiver = None
+        code = worker.process.wait()
+        if worker.said.last:
+            return
+        self.died += 1
+        lost = worker.said.flows
+        log.error("a capture worker died (%s): %d flows that were open are lost", _how(code), lost)
+        self._past, worker.said = self._past + replace(worker.said, flows=0), Said()
+        flows, worker.flows = worker.flows, {}
+        if self._deadline is None:
+            worker.retry_at = time.monotonic() + PAUSE
+        for flow in flows.values():
+            end = FlowEnd(flow, "unknown", "eviction", flow.time, (0, 0), (0, 0), (0, 0), 1, (), {}, "crash")
+            yield time.monotonic_ns(), end
+
+
+def _how(code: int) -> str:
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"

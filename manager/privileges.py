@@ -1,0 +1,142 @@
+"""What a process that reads hostile bytes gives up before the first of them: the network, the user's rights, new ones.
+
+capabilities(7), user_namespaces(7), landlock(7), prctl(2). Each step that the kernel refuses is said, not fatal: an old
+kernel or a container may lack it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pwd
+import resource
+import socket
+import struct
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from sensor.noun import noun
+
+_NEW_NETWORK = 0x40000000  # CLONE_NEWNET
+_NO_NEW_PRIVILEGES, _DUMPABLE = 38, 4  # PR_SET_
+_LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446  # the same on every architecture
+_LANDLOCK_VERSION, _PATH_BENEATH = 1, 1
+_READ = 1 << 2 | 1 << 3  # LANDLOCK_ACCESS_FS_READ_FILE, _READ_DIR
+_HANDLED = (1 << 13) - 1  # all that the first version knows
+_HERE = _HANDLED & ~(1 << 0)  # everything but executing
+UNPRIVILEGED = "nobody"
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Refused(OSError):
+    """The kernel doesn't let us."""
+
+
+@noun
+class Step:
+    """One thing given up: what it is called, and why it could not be; None: it is gone."""
+
+    name: str
+    refused: str | None = None
+
+
+def give_up(user: str | None, folder: str | None) -> tuple[Step, ...]:
+    """All of it, in this process and for good. `folder`: where files may still be written; None: the system's.
+
+    `user`: who to become when we are root. Sockets and files that are open stay open.
+    """
+    steps: dict[str, Callable[[], None]] = {
+        "network": _leave_network,
+        "user": lambda: _become(user or UNPRIVILEGED),
+        "new privileges": lambda: _prctl(_NO_NEW_PRIVILEGES, 1),
+        "files": lambda: _landlock(folder or tempfile.gettempdir()),
+        "memory of it": lambda: _prctl(_DUMPABLE, 0),
+        "core dumps": lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)),
+    }
+    return tuple(_tried(name, step) for name, step in steps.items())
+
+
+def _tried(name: str, step: Callable[[], None]) -> Step:
+    try:
+        step()
+    except (OSError, KeyError, ValueError) as error:
+        return Step(name, getattr(error, "strerror", None) or str(error))
+    return Step(name)
+
+
+def _leave_network() -> None:
+    """A network of its own with nothing in it. Sockets that are open stay where they are."""
+    if _libc.unshare(_NEW_NETWORK):
+        raise _refused()
+
+
+def _become(user: str) -> None:
+    if os.geteuid() != 0:
+        return
+    known = pwd.getpwnam(user)
+    os.setgroups([])
+    os.setresgid(known.pw_gid, known.pw_gid, known.pw_gid)
+    os.setresuid(known.pw_uid, known.pw_uid, known.pw_uid)  # with it all capabilities go
+
+
+def _prctl(option: int, value: int) -> None:
+    if _libc.prctl(option, value, 0, 0, 0):
+        raise _refused()
+
+
+def _landlock(folder: str) -> None:
+    """From here on only files below `folder` are opened; what is open stays open. Linux 5.13 and newer."""
+    handled = ctypes.create_string_buffer(struct.pack("=Q", _HANDLED), 8)
+    rules = _libc.syscall(_LANDLOCK_CREATE, handled, 8, 0)
+    if rules < 0:
+        raise _refused()
+    try:
+        place = os.open(folder, os.O_PATH | os.O_CLOEXEC)
+        try:
+            beneath = ctypes.create_string_buffer(struct.pack("=Qi", _HERE, place), 12)
+            if _libc.syscall(_LANDLOCK_ADD, rules, _PATH_BENEATH, beneath, 0):
+                raise _refused()
+        finally:
+            os.close(place)
+        if _libc.syscall(_LANDLOCK_RESTRICT, rules, 0):
+            raise _refused()
+    finally:
+        os.close(rules)
+
+
+def _refused() -> Refused:
+    number = ctypes.get_errno()
+    return Refused(number, os.strerror(number))
+
+
+def held() -> Iterator[tuple[str, bool]]:
+    """What this process can still do, tried: a name, and whether it can."""
+    yield "open network connections", _can(_connect)
+    yield "see network interfaces", any(name != "lo" for _, name in socket.if_nameindex())
+    yield "capture packets", _can(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0).close())
+    yield "read /etc/passwd", _can(lambda: Path("/etc/passwd").open("rb").close())
+    yield "write to /", _can(lambda: tempfile.TemporaryFile(dir="/").close())
+    yield "start programs", _can(_start)
+    yield "be root", os.geteuid() == 0
+    yield "write temporary files", _can(lambda: tempfile.TemporaryFile().close())
+
+
+def _can(what: Callable[[], object]) -> bool:
+    try:
+        what()
+    except OSError:
+        return False
+    return True
+
+
+def _connect() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+        out.connect(("192.0.2.1", 9))  # no packet is sent; without a route it fails
+
+
+def _start() -> None:
+    pid = os.posix_spawn("/bin/true", ["/bin/true"], {})
+    if os.waitpid(pid, 0)[1]:
+        raise OSError
