@@ -20,7 +20,7 @@ from dataclasses import field, replace
 from typing import Any
 
 from manager.capture_worker import Task
-from manager.channel import Receiver, Said
+from manager.channel import REFUSED, Receiver, Said
 from manager.pipeline import Arrived
 from reassembly.builder import Ahead
 from reassembly.events import Flow, FlowEnd
@@ -128,8 +128,9 @@ class Workers:
             return
         try:
             heard = worker.receiver.heard()
-        except (pickle.UnpicklingError, OSError, ValueError) as error:
-            log.error("capture worker: %s", error)
+        except REFUSED as error:
+            log.error("a capture worker says what none would: %s", error)
+            self._kill(worker)
             heard = None
         if heard is None:
             yield from self._ended(worker)
@@ -155,12 +156,17 @@ class Workers:
                 self._ahead.forget(key)
         return None
 
+    @staticmethod
+    def _kill(worker: _Worker) -> None:
+        if worker.process is not None:
+            worker.process.kill()
+
     def _look_after(self, worker: _Worker) -> None:
         now = time.monotonic()
         late = now - worker.heard > STUCK or (self._deadline is not None and now > self._deadline)
-        if worker.receiver is not None and worker.process is not None and late:
+        if worker.receiver is not None and late:
             log.error("a capture worker doesn't answer: it is ended")
-            worker.process.kill()
+            self._kill(worker)
             worker.heard = now
         if worker.retry_at and now > worker.retry_at:
             self._start(worker)

@@ -124,7 +124,7 @@ class Receiver:
     def heard(self) -> list[Any] | None:
         """A message: (arrived, product), `Said`, ("part", key, begin, bytes), ("forget", key); None at the end.
 
-        Raises UnpicklingError for what no worker of ours would say.
+        Raises one of `REFUSED` for what no worker of ours would say.
         """
         try:
             text, files, _, _ = socket.recv_fds(self.socket, 2 * MESSAGE, DESCRIPTORS + 1)
@@ -137,6 +137,13 @@ class Receiver:
                 text = b"+" + bytes(view)
         attached = iter(files)
         return [_whole(row, attached) for row in _Careful(io.BytesIO(text[1:])).load()]
+
+
+# What unpickling, and taking apart what came of it, raise for bytes that were made to.
+REFUSED = (
+    pickle.UnpicklingError, ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError,
+    OSError, RuntimeError, TypeError, ValueError, StopIteration,
+)  # fmt: skip
 
 
 class _Careful(pickle.Unpickler):
@@ -195,9 +202,16 @@ def _mapped(number: int) -> memoryview:
 
 def _file(number: int) -> IO[bytes]:
     """A file without a name, under one by which other programs can open it."""
-    file = io.FileIO(number, "rb")
+    file = _Handed(number, "rb")
     file.name = f"/proc/{os.getpid()}/fd/{number}"
     return cast("IO[bytes]", file)
+
+
+class _Handed(io.FileIO):
+    """Closed with its last reference, as temporary files are."""
+
+    def __del__(self) -> None:
+        self.close()
 
 
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW

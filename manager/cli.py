@@ -57,6 +57,10 @@ def _options(given: Namespace, rules: tuple[str, ...] = (), to: str | None = Non
 
 
 def _sensor(given: Namespace) -> int:
+    if given.check_privileges:
+        from manager.privilege_check import check
+
+        return check(given.config)
     from manager.sensor import Asked, watch
 
     asked = Asked(
@@ -231,6 +235,8 @@ def _takes_interfaces(command: Parser) -> None:
     command.add_argument("--filter", metavar="EXPRESSION", help=words)
     words = "a capture in the place of interfaces, at the pace at which it was recorded"
     command.add_argument("--replay", metavar="CAPTURE", help=words)
+    words = "shows what a process that reads packets could still do, tried in one, and ends"
+    command.add_argument("--check-privileges", action="store_true", help=words)
     words = "of --replay: so many times faster; 0: as fast as it goes (default: %(default)s)"
     command.add_argument("--speed", metavar="N", type=_speed, default=1.0, help=words)
     _takes_config(command)

@@ -18,13 +18,13 @@ from pathlib import Path
 
 from sensor.noun import noun
 
-_NEW_NETWORK = 0x40000000  # CLONE_NEWNET
+_NEW_NETWORK, _NEW_USER = 0x40000000, 0x10000000  # CLONE_
 _NO_NEW_PRIVILEGES, _DUMPABLE = 38, 4  # PR_SET_
 _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446  # the same on every architecture
-_LANDLOCK_VERSION, _PATH_BENEATH = 1, 1
-_READ = 1 << 2 | 1 << 3  # LANDLOCK_ACCESS_FS_READ_FILE, _READ_DIR
+_PATH_BENEATH = 1
+_CAPABILITY_VERSION = 0x20080522  # _LINUX_CAPABILITY_VERSION_3
 _HANDLED = (1 << 13) - 1  # all that the first version knows
-_HERE = _HANDLED & ~(1 << 0)  # everything but executing
+_HERE = _HANDLED & ~1  # everything but executing
 UNPRIVILEGED = "nobody"
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -50,9 +50,10 @@ def give_up(user: str | None, folder: str | None) -> tuple[Step, ...]:
     steps: dict[str, Callable[[], None]] = {
         "network": _leave_network,
         "user": lambda: _become(user or UNPRIVILEGED),
+        "capabilities": _without_capabilities,
         "new privileges": lambda: _prctl(_NO_NEW_PRIVILEGES, 1),
         "files": lambda: _landlock(folder or tempfile.gettempdir()),
-        "memory of it": lambda: _prctl(_DUMPABLE, 0),
+        "being looked into": lambda: _prctl(_DUMPABLE, 0),
         "core dumps": lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)),
     }
     return tuple(_tried(name, step) for name, step in steps.items())
@@ -68,7 +69,7 @@ def _tried(name: str, step: Callable[[], None]) -> Step:
 
 def _leave_network() -> None:
     """A network of its own with nothing in it. Sockets that are open stay where they are."""
-    if _libc.unshare(_NEW_NETWORK):
+    if _libc.unshare(_NEW_NETWORK | (_NEW_USER if os.geteuid() else 0)):
         raise _refused()
 
 
@@ -79,6 +80,13 @@ def _become(user: str) -> None:
     os.setgroups([])
     os.setresgid(known.pw_gid, known.pw_gid, known.pw_gid)
     os.setresuid(known.pw_uid, known.pw_uid, known.pw_uid)  # with it all capabilities go
+
+
+def _without_capabilities() -> None:
+    """Who has a network of its own has them all in there (user_namespaces(7))."""
+    header = ctypes.create_string_buffer(struct.pack("=Ii", _CAPABILITY_VERSION, 0), 8)
+    if _libc.capset(header, ctypes.create_string_buffer(24)):
+        raise _refused()
 
 
 def _prctl(option: int, value: int) -> None:
@@ -111,8 +119,8 @@ def _refused() -> Refused:
     return Refused(number, os.strerror(number))
 
 
-def held() -> Iterator[tuple[str, bool]]:
-    """What this process can still do, tried: a name, and whether it can."""
+def held(folder: str | None) -> Iterator[tuple[str, bool]]:
+    """What this process can still do, tried: a name, and whether it can. `folder`: of temporary files."""
     yield "open network connections", _can(_connect)
     yield "see network interfaces", any(name != "lo" for _, name in socket.if_nameindex())
     yield "capture packets", _can(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0).close())
@@ -120,7 +128,7 @@ def held() -> Iterator[tuple[str, bool]]:
     yield "write to /", _can(lambda: tempfile.TemporaryFile(dir="/").close())
     yield "start programs", _can(_start)
     yield "be root", os.geteuid() == 0
-    yield "write temporary files", _can(lambda: tempfile.TemporaryFile().close())
+    yield "write temporary files", _can(lambda: tempfile.TemporaryFile(dir=folder).close())
 
 
 def _can(what: Callable[[], object]) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import signal
 import socket
 import sys
@@ -30,7 +29,7 @@ from manager.summary import Summary
 from sensor.bpf import FilterError, compiled
 from sensor.noun import noun
 from sensor.packets import ETHERNET
-from sensor.ring import FANOUT_FLAG_DEFRAG, FANOUT_HASH, RingSize, opened
+from sensor.ring import NEW_GROUP, RingSize, group_of, opened
 
 if TYPE_CHECKING:
     from engines.outcome import AnyPool
@@ -139,17 +138,21 @@ def _interfaces(asked: Asked, settings: Settings) -> Iterator[Task]:
     if not names:
         raise Stop("no interface to watch: -i IFACE, or interfaces = [...] under [sensor] in the settings")
     size = RingSize(blocks=max(settings.sensor.ring // RingSize().block, 2))
+    several = settings.sensor.workers > 1
+    groups: dict[str, int | None] = dict.fromkeys(names, NEW_GROUP if several else None)
     for _ in range(settings.sensor.workers):
-        sockets = [_socket(name, asked.filter or "", size, settings.sensor.workers) for name in names]
-        with_descriptors = zip(names, (one.detach() for one in sockets), strict=True)
-        yield Task(settings, tuple(with_descriptors), size, verbose=asked.verbose)
+        sockets = []
+        for name in names:
+            one = _socket(name, asked.filter or "", size, groups[name])
+            groups[name] = group_of(one) if several else None
+            sockets.append((name, one.detach()))
+        yield Task(settings, tuple(sockets), size, verbose=asked.verbose)
 
 
-def _socket(interface: str, expression: str, size: RingSize, workers: int) -> socket.socket:
+def _socket(interface: str, expression: str, size: RingSize, group: int | None) -> socket.socket:
     """Raises Stop."""
-    group = (os.getpid(), FANOUT_HASH | FANOUT_FLAG_DEFRAG) if workers > 1 else None
     try:
-        return opened(interface, size, fanout=group, program=compiled(expression, ETHERNET))
+        return opened(interface, size, group=group, program=compiled(expression, ETHERNET))
     except FilterError as error:
         raise Stop(f"--filter: {error}") from None
     except PermissionError:

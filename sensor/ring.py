@@ -7,6 +7,7 @@ however long the packets are looked at.
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import mmap
 import socket
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from sensor import fanout
 from sensor.columns import Offsets, gather
 from sensor.noun import noun
 from sensor.packets import ETHERNET
@@ -22,7 +24,7 @@ from sensor.records import Records
 
 # Numbers of linux/if_packet.h that the socket module hasn't
 _SOL_PACKET = 263
-_ADD_MEMBERSHIP, _RX_RING, _STATISTICS, _VERSION, _FANOUT, _IGNORE_OUTGOING = 1, 5, 6, 10, 18, 23
+_ADD_MEMBERSHIP, _RX_RING, _STATISTICS, _VERSION, _FANOUT, _FANOUT_DATA, _IGNORE_OUTGOING = 1, 5, 6, 10, 18, 22, 23
 _PROMISCUOUS = 1
 _TPACKET_V3 = 2
 _VLAN_VALID = 0x10
@@ -30,8 +32,7 @@ _EVERY_PROTOCOL = 0x0003  # ETH_P_ALL
 _SIOCGIFHWADDR = 0x8927
 _SO_ATTACH_FILTER, _SO_LOCK_FILTER = 26, 44
 
-FANOUT_HASH, FANOUT_ROLLOVER = 0, 3
-FANOUT_FLAG_ROLLOVER, FANOUT_FLAG_DEFRAG = 0x1000, 0x8000
+_FANOUT_PROGRAM, _FANOUT_UNIQUE, _FANOUT_DEFRAG = 6, 0x2000, 0x8000
 
 _BLOCK = struct.Struct("=IIIIIIQ")  # version, offset to private data, status, packets, first packet, length, number
 _NEXT = struct.Struct("=I")
@@ -46,6 +47,9 @@ _PACKET = np.dtype([
 _LINKS = {1: ETHERNET, 772: ETHERNET, 65534: 101, 768: 101, 776: 101, 769: 101, 778: 101, 512: 101}
 
 
+NEW_GROUP = -1
+
+
 @noun
 class RingSize:
     """How much the kernel keeps for us: `blocks` of `block` bytes, handed over when full or after `timeout` ms."""
@@ -55,12 +59,11 @@ class RingSize:
     timeout: int = 1
 
 
-def opened(
-    interface: str, size: RingSize, *, fanout: tuple[int, int] | None = None, program: bytes = b""
-) -> socket.socket:
+def opened(interface: str, size: RingSize, *, group: int | None = None, program: bytes = b"") -> socket.socket:
     """The socket of an interface, with its ring. Raises OSError: no such interface, no right (CAP_NET_RAW), no memory.
 
-    `fanout`: (group, mode and flags), the same for all sockets that share the interface's flows.
+    `group`: of sockets among which the kernel deals out the flows of the interface, both directions to the same one;
+    `NEW_GROUP` makes one (`group_of`). The n-th sockets of the groups of several interfaces get the same flows.
     `program`: a filter for the kernel, eight bytes an instruction (`sensor.bpf`); it can't be taken off again.
     """
     made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)  # with protocol 0 nothing arrives before all is set
@@ -78,12 +81,24 @@ def opened(
         made.bind((interface, _EVERY_PROTOCOL))
         member = struct.pack("=iHH8s", socket.if_nametoindex(interface), _PROMISCUOUS, 0, b"")
         made.setsockopt(_SOL_PACKET, _ADD_MEMBERSHIP, member)
-        if fanout is not None:
-            made.setsockopt(_SOL_PACKET, _FANOUT, fanout[0] & 0xFFFF | fanout[1] << 16)
+        if group is not None:
+            _join(made, group)
     except BaseException:
         made.close()
         raise
     return made
+
+
+def _join(given: socket.socket, group: int) -> None:
+    flags = _FANOUT_PROGRAM | _FANOUT_DEFRAG | (_FANOUT_UNIQUE if group == NEW_GROUP else 0)
+    given.setsockopt(_SOL_PACKET, _FANOUT, struct.pack("=HH", max(group, 0), flags))
+    if group == NEW_GROUP:
+        _give(given, _SOL_PACKET, _FANOUT_DATA, fanout.program())
+
+
+def group_of(given: socket.socket) -> int:
+    """The group that a socket belongs to."""
+    return given.getsockopt(_SOL_PACKET, _FANOUT) & 0xFFFF
 
 
 class Ring:
@@ -163,13 +178,14 @@ def _starts(block: bytes, first: int, count: int) -> Offsets:
 
 
 def _attach(given: socket.socket, program: bytes) -> None:
-    import ctypes
-
-    kept = ctypes.create_string_buffer(program, len(program))
-    given.setsockopt(
-        socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", len(program) // 8, ctypes.addressof(kept))
-    )
+    _give(given, socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
     given.setsockopt(socket.SOL_SOCKET, _SO_LOCK_FILTER, 1)
+
+
+def _give(given: socket.socket, level: int, option: int, program: bytes) -> None:
+    """Hands a program to the kernel (struct sock_fprog)."""
+    kept = ctypes.create_string_buffer(program, len(program))
+    given.setsockopt(level, option, struct.pack("@HP", len(program) // 8, ctypes.addressof(kept)))
 
 
 def _link(given: socket.socket, interface: str) -> int:

@@ -1,5 +1,6 @@
 """`tapscan sensor` as a user calls it: real servers and clients, and a SPAN port between them."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -31,7 +33,7 @@ def span():
 @pytest.fixture
 def served(span, tmp_path, eicar):
     """What the servers have: names, with their bytes."""
-    files = {"eicar.com": eicar, "noise.bin": os.urandom(300_000), "large.bin": os.urandom(3_000_000), "a.txt": b"hi"}
+    files = {"eicar.com": eicar, "noise.bin": os.urandom(300_000), "large.bin": os.urandom(12_000_000), "a.txt": b"hi"}
     folder = tmp_path / "www"
     folder.mkdir()
     for name, payload in files.items():
@@ -57,6 +59,15 @@ class Sensor:
         self._out, self._err = [], []
         for pipe, lines in ((self._process.stdout, self._out), (self._process.stderr, self._err)):
             threading.Thread(target=lines.extend, args=(pipe,), daemon=True).start()
+
+    def workers(self):
+        """The processes that capture."""
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if f"PPid:\t{self._process.pid}\n" in (entry / "status").read_text():
+                    found.append(int(entry.name))
+        return sorted(found)
 
     def end(self, number=signal.SIGTERM):
         """Exit code, standard output and error."""
@@ -162,3 +173,53 @@ def test_without_the_right_the_way_to_it_is_said(tmp_path, span):
     assert done.returncode == 2
     assert f"capturing on {span.port} needs CAP_NET_RAW" in done.stderr
     assert "setcap" in done.stderr
+
+
+def test_a_worker_that_is_killed_is_started_again_and_its_loss_is_said(span, served, tmp_path):
+    (tmp_path / "two.toml").write_text("[sensor]\nworkers = 2\n")
+    sensor = Sensor(tmp_path, "-i", span.port, "--json", "--config", "two.toml")
+    first = sensor.workers()
+    assert len(first) == 2
+    fetch = span.inside(span.client, sys.executable, TRAFFIC, "fetch", span.SERVER, "eicar.com")
+    subprocess.run(fetch, check=True, timeout=SECONDS)
+    for pid in first:
+        os.kill(pid, signal.SIGKILL)
+    subprocess.run(fetch, check=True, timeout=SECONDS)  # waits in the kernel's ring until somebody reads it
+    until = time.monotonic() + SECONDS
+    while len(again := sensor.workers()) < 2 or set(first) & set(again):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    subprocess.run(fetch, check=True, timeout=SECONDS)
+    code, out, err = sensor.end()
+    assert code == 0
+    assert err.count("a capture worker died (SIGKILL): ") == 2
+    protocols = Counter(one["network"]["protocol"] for one in of(documents(out), "alarm"))
+    assert protocols == {"http": 3, "ftp-data": 3, "smtp": 3}
+
+
+def test_workers_have_no_rights_left(span, tmp_path):
+    sensor = Sensor(tmp_path, "-i", span.port, "--json")
+    (worker,) = sensor.workers()
+    lines = Path(f"/proc/{worker}/status").read_text().splitlines()
+    status = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+    assert status["Uid"].split() == ["65534"] * 4
+    assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 0
+    assert status["NoNewPrivs"] == "1"
+    assert Path(f"/proc/{worker}/ns/net").readlink() != Path("/proc/self/ns/net").readlink()
+    assert sensor.end()[0] == 0
+
+
+def test_many_flows_of_many_workers_and_large_files(span, tmp_path, served):
+    (tmp_path / "three.toml").write_text("[sensor]\nworkers = 3\n")
+    sensor = Sensor(tmp_path, "-i", span.port, "--json", "--config", "three.toml")
+    fetch = span.inside(span.client, sys.executable, TRAFFIC, "fetch", span.SERVER, *served)
+    several = [subprocess.Popen(fetch) for _ in range(4)]
+    assert [one.wait(SECONDS) for one in several] == [0] * 4
+    code, out, err = sensor.end()
+    assert (code, err) == (0, "")
+    found = documents(out)
+    assert [one["tapscan"]["sensor"]["lost_packets"] for one in of(found, "sensor")][-1] == 0
+    seen = Counter((one["network"]["protocol"], one["file"]["hash"]["sha256"]) for one in of(found, "object"))
+    for name, payload in served.items():
+        for protocol in ("http", "ftp-data", "smtp"):
+            assert seen[protocol, hashlib.sha256(payload).hexdigest()] == 4, (name, protocol)

@@ -14,8 +14,9 @@ import pytest
 from span import needed, run
 
 from sensor.bpf import FilterError, compiled
+from sensor.checksums import header_sum
 from sensor.packets import ETHERNET
-from sensor.ring import Ring, RingSize, opened
+from sensor.ring import NEW_GROUP, Ring, RingSize, group_of, opened
 
 SMALL = RingSize(block=1 << 16, blocks=4)
 HEAD = bytes.fromhex("ffffffffffff02000000000b88b5")  # broadcast, an EtherType for experiments (IEEE 802)
@@ -179,21 +180,54 @@ def test_without_the_right_it_is_said(cable):
     assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "no right\n"
 
 
-def test_flows_are_shared_among_rings_of_one_group(cable):
-    group = (os.getpid(), 0)
-    rings = [ring_on(cable[0], fanout=group) for _ in range(2)]
+def shares_of(cable, packets):
+    """What each of three readers gets."""
+    rings = [ring_on(cable[0], group=NEW_GROUP)]
+    rings += [ring_on(cable[0], group=group_of(rings[0].socket)) for _ in range(2)]
     with sender(cable[1]) as out:
-        packets = [udp(port) for port in range(40_000, 40_060) for _ in range(2)]
         for one in packets:
             out.send(one)
-    shares = [[one[34:36] for one, _ in taken(ring, len(packets), 0.3)] for ring in rings]
-    assert sum(map(len, shares)) == len(packets)
-    assert all(shares)
-    assert not set(shares[0]) & set(shares[1])  # a flow stays with one ring
+    shares = [[one for one, _ in taken(ring, len(packets), 0.2)] for ring in rings]
     for ring in rings:
         ring.close()
+    assert sorted(one for share in shares for one in share) == sorted(packets)
+    return shares
 
 
-def udp(port):
-    ip = bytes.fromhex("45000028000040004011000a0a430001") + bytes((10, 67, 0, 2))
-    return HEAD[:12] + b"\x08\x00" + ip + struct.pack(">HHHH", port, 53, 20, 0) + bytes(12)
+@pytest.mark.parametrize("version", [4, 6])
+def test_flows_are_dealt_out_both_directions_to_the_same_reader(cable, version):
+    flows = [(host, port) for host in range(1, 9) for port in range(40_000, 40_008)]
+    packets = [
+        one for host, port in flows for one in (tcp(version, host, port, 80), tcp(version, host, 80, port, True))
+    ]
+    shares = shares_of(cable, packets)
+    assert all(len(share) >= len(packets) // 10 for share in shares)
+    for there, back in zip(packets[::2], packets[1::2], strict=True):
+        assert [there in share for share in shares] == [back in share for share in shares]
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_ftp_data_goes_where_its_control_connection_goes(cable, version):
+    hosts = range(1, 13)
+    ports = [(40_000, 21), (20, 41_000), (42_000, 43_000), (44_000, 50_000)]
+    shares = shares_of(cable, [tcp(version, host, *pair) for host in hosts for pair in ports])
+    assert sum(map(bool, shares)) > 1
+    for host in hosts:
+        assert sorted(sum(tcp(version, host, *pair) in share for pair in ports) for share in shares) == [0, 0, 4]
+
+
+def test_what_is_no_ip_goes_to_one_reader(cable):
+    shares = shares_of(cable, [frame(number) for number in range(10)])
+    assert sorted(map(len, shares)) == [0, 0, 10]
+
+
+def tcp(version, host, source, target, back=False):
+    """A segment from a host to the server, or back."""
+    ends = (b"\x0a\x43\0\xfe", bytes((10, 67, 0, host)))[:: 1 if back else -1]
+    body = struct.pack(">HHIIBBHHH", source, target, 1, 1, 0x50, 0x10, 100, 0, 0)
+    if version == 4:
+        ip = struct.pack(">BBHHHBBH", 0x45, 0, 40, 1, 0x4000, 64, 6, 0) + b"".join(ends)
+        ip = ip[:10] + header_sum(ip).to_bytes(2, "big") + ip[12:]
+        return HEAD[:12] + b"\x08\x00" + ip + body
+    addresses = b"".join(b"\xfd" + bytes(11) + end for end in ends)
+    return HEAD[:12] + b"\x86\xdd" + struct.pack(">IHBB", 6 << 28, 20, 6, 64) + addresses + body
