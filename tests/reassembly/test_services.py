@@ -82,9 +82,7 @@ def test_every_service_has_a_sample():
 @pytest.mark.parametrize(("name", "orig", "resp"), FIRST_WORDS)
 def test_nobody_else_recognises_it(name, orig, resp):
     claims = {
-        service.NAME
-        for service in SERVICES
-        if service.TRANSPORT == "tcp" and service.probe(orig, resp) is Answer.YES
+        service.NAME for service in SERVICES if service.TRANSPORT == "tcp" and service.probe(orig, resp) is Answer.YES
     }
     assert claims == {name}
 
