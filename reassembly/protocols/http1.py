@@ -18,7 +18,7 @@ from reassembly.http.messages import start as first_step
 from reassembly.http.messages import switch
 from reassembly.http.ranges import cut_short, joined
 from reassembly.http.side import Kept, Side
-from reassembly.http.start import request_start, response_start
+from reassembly.http.start import odd_request, request_start, response_start
 from reassembly.http.straight import exchanges
 from reassembly.http.unasked import first_bytes, settle_first
 from reassembly.objects import Object
@@ -39,7 +39,7 @@ def probe(orig: bytes, resp: bytes) -> Answer:
     said = [start(head) for head in (resp, orig) if head for start in (response_start, request_start)]
     if True in said:
         return Answer.YES
-    return Answer.MORE if None in said or not said else Answer.NO
+    return Answer.MORE if None in said or not said or (not resp and odd_request(orig)) else Answer.NO
 
 
 def whole(origin: Origin, turns: list[Data]) -> list[Object] | None:

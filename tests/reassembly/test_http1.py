@@ -474,6 +474,10 @@ def test_large_bodies_are_passed_on_in_linear_time():
         (b"\x16\x03\x01\x02", b"", Answer.NO),
         (b"POST/ HTTP/1.1\r\nHost: a\r\n", b"", Answer.MORE),
         (b"POST/ HTTP/1.1\r\nHost: a\r\n", ok(), Answer.YES),
+        (b"OPTIONS\nHost: a\n\n", b"", Answer.MORE),
+        (b"OPTIONS\nHost: a\n\n", ok(), Answer.YES),
+        (b"OPTIONS\nHost: a\n\n", b"no", Answer.NO),
+        (b"GETTING on\n", b"", Answer.NO),
         (b"", b"", Answer.MORE),
     ],
 )
