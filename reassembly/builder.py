@@ -17,6 +17,7 @@ from reassembly.events import Fact, Facts, Flow
 from reassembly.filetype import mime_type
 from reassembly.limits import Limits
 from reassembly.objects import Content, Object, ObjectKind
+from reassembly.pieces import Pieces
 from sensor.noun import state
 
 PART = 256 << 10  # bytes of an object that go ahead together
@@ -45,6 +46,10 @@ class Memory:
     finished: int = 0  # bytes of objects that are finished and not yet handed on
     counters: Counter[str] = field(default_factory=Counter)  # limits reached, by name
     ahead: Ahead | None = None  # nobody gains by parts
+    pieces: Pieces = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.pieces = Pieces(self.limits, self.counters, self.directory)
 
 
 class Origin:

@@ -111,6 +111,7 @@ class FlowTable:
             self._finish(self._limbo.popleft())
         yield from self._ready()
         self._entries.clear()
+        self._memory.pieces.clear()
 
     def _ready(self) -> Iterator[Product]:
         """What has been completed since the last call."""

@@ -55,6 +55,8 @@ class Limits:
     mime_readings: int = 24  # ways in which one doubtful message is read
     mime_reread_bytes: int = 8 << 20  # of one doubtful message, all further readings together: some 0.1 s
     mime_alternatives: int = 100  # parts that further readings of one message add
+    joined_files: int = 100  # that come in pieces and are put together at once, each an open file
+    joined_bytes: int = 256 << 20  # of all of them, on disk; what is larger is mostly video
 
     # decoding and unpacking
     decode_ratio: int = 1100  # out / in; deflate itself ends at 1032

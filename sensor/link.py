@@ -1,7 +1,8 @@
 """The link layer of many frames at once: where each frame's network header lies, what it is, which VLAN it is in.
 
 Ethernet (IEEE 802.3), VLAN tags (802.1Q, 802.1ad), Linux cooked (tcpdump.org/linktypes: LINKTYPE_LINUX_SLL, _SLL2),
-BSD null and loop, raw IP. Link types are those of the LINKTYPE_ registry.
+BSD null and loop, raw IP, Cisco's HDLC (RFC 1547, section 4.3.1: address, control, EtherType). Link types are those of
+the LINKTYPE_ registry.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ IPV4, IPV6 = 0x0800, 0x86DD
 PPP = 0x880B
 BY_VERSION, NO_TYPE = 0x10000, 0x10001  # no EtherTypes: the header's first four bits tell; nobody knows
 
-NULL, PPP_ALONE, PPP_HDLC, LOOP, RAW_IPV4, RAW_IPV6 = 0, 9, 50, 108, 228, 229
+NULL, PPP_ALONE, PPP_HDLC, CISCO_HDLC, LOOP, RAW_IPV4, RAW_IPV6 = 0, 9, 50, 104, 108, 228, 229
 RAW = (12, 14, 101)
-KNOWN_LINKS = (NULL, ETHERNET, PPP_ALONE, PPP_HDLC, LOOP, COOKED, COOKED2, RAW_IPV4, RAW_IPV6, *RAW)
+KNOWN_LINKS = (NULL, ETHERNET, PPP_ALONE, PPP_HDLC, CISCO_HDLC, LOOP, COOKED, COOKED2, RAW_IPV4, RAW_IPV6, *RAW)
 
 SMALLEST_TYPE = 1536  # below it an EtherType is a length (IEEE 802.3, section 3.2.6)
 
@@ -63,6 +64,8 @@ def networks(buffer: bytes, records: Records) -> Networks | None:
         return _tagged(_behind_type(buffer, frame + 12, records), records)
     if link == COOKED:
         return _behind_type(buffer, frame + 14, records)
+    if link == CISCO_HDLC:
+        return _behind_type(buffer, frame + 2, records)
     if link == COOKED2:
         kind = _types(buffer, frame)
         return _behind_tags(buffer, frame + 20, kind, records)

@@ -1,8 +1,9 @@
 """IP packets inside of IP packets: where does the inner IP header lie?
 
 IP in IP (RFC 2003, RFC 4213), GRE (RFC 2784, RFC 2890) with what it carries, PPTP's GRE (RFC 2637), ERSPAN
-(draft-foschiano-erspan), VXLAN (RFC 7348), GENEVE (RFC 8926), GTP-U (3GPP TS 29.281, section 5). Packets of an
-ordinary capture cost one look at a table; those of tunnels go one by one.
+(draft-foschiano-erspan), VXLAN (RFC 7348), GENEVE (RFC 8926), GTP-U (3GPP TS 29.281, section 5), Teredo (RFC 4380),
+AYIYA (draft-massar-v6ops-ayiya). Packets of an ordinary capture cost one look at a table; those of tunnels go one by
+one.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ def _carriers(buffer: bytes, part: Datagrams) -> Rows:
     carries = _PROTOCOL[part.protocol]
     udp = np.flatnonzero(part.protocol == UDP)
     if len(udp):
-        carries[udp] = _PORT[gather(buffer, part.transport[udp], _UDP)["dport"]]
+        ports = gather(buffer, part.transport[udp], _UDP)
+        carries[udp] = _PORT[ports["dport"]] | _SERVICE[ports["sport"]]
     if not carries.any():
         return udp[:0]
     return np.flatnonzero(carries & (part.fragment < 0))
@@ -91,7 +93,8 @@ def _inside(buffer: bytes, part: Datagrams, rows: Rows) -> tuple[Located | None,
 def _behind(protocol: int, head: bytes) -> Inside:
     """Goes inwards to an IP header that is there."""
     if protocol == UDP:
-        step, start = _PORTS[int.from_bytes(head[2:4], "big")], 8
+        step = _PORTS.get(int.from_bytes(head[2:4], "big")) or _SERVICES[int.from_bytes(head[:2], "big")]
+        start = 8
     else:
         step, start = _PROTOCOLS[protocol], 0
     kind, size = step(head[start:])
@@ -163,9 +166,31 @@ def _gtp(head: bytes) -> Inside:
     return (BY_VERSION, at) if not follows else _NOTHING
 
 
+def _teredo(head: bytes) -> Inside:
+    """RFC 4380, section 5.1.1: perhaps an authentication, perhaps an origin, then IPv6."""
+    start = 0
+    if head[:2] == b"\0\1" and len(head) > 4:
+        start = 13 + head[2] + head[3]
+    if head[start : start + 2] == b"\0\0":
+        start += 8
+    # Nothing else tells it from another datagram: the header has to be there, and name a following one that is known.
+    return (IPV6, start) if head[start + 6 : start + 7] in _FOLLOWING and len(head) >= start + 40 else _NOTHING
+
+
+_FOLLOWING = {bytes([number]) for number in (0, 6, 17, 43, 44, 58, 60)}
+
+
+def _ayiya(head: bytes) -> Inside:
+    """The length of the identity is a power of two, that of the signature counts in words; opcode 1 forwards."""
+    if len(head) < 8 or head[2] & 15 != 1:
+        return _NOTHING
+    return {4: IPV4, 41: IPV6}.get(head[3], NO_TYPE), 8 + (1 << (head[0] >> 4)) + 4 * (head[1] >> 4)
+
+
 _PROTOCOLS: dict[int, Step] = {4: _ipv4, 41: _ipv6, 47: _gre}
 # 8472 is Linux's from before there was a number, 2152 GTP's.
-_PORTS: dict[int, Step] = {4789: _vxlan, 4790: _vxlan_gpe, 8472: _vxlan, 6081: _geneve, 2152: _gtp}
+_SERVICES: dict[int, Step] = {3544: _teredo, 5072: _ayiya}  # which answer from the same port
+_PORTS: dict[int, Step] = {4789: _vxlan, 4790: _vxlan_gpe, 8472: _vxlan, 6081: _geneve, 2152: _gtp} | _SERVICES
 
 
 def _table(size: int, numbers: list[int]) -> NDArray[np.bool_]:
@@ -175,3 +200,4 @@ def _table(size: int, numbers: list[int]) -> NDArray[np.bool_]:
 
 
 _PROTOCOL, _PORT = _table(256, list(_PROTOCOLS)), _table(1 << 16, list(_PORTS))
+_SERVICE = _table(1 << 16, list(_SERVICES))

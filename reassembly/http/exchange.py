@@ -16,13 +16,14 @@ from reassembly.objects import Object
 class Exchange:
     """Requests that wait for their response, and the objects that are ready."""
 
-    __slots__ = ("_early", "origin", "out", "switched", "waiting")
+    __slots__ = ("_early", "origin", "out", "ranged", "switched", "waiting")
 
     def __init__(self, origin: Origin) -> None:
         self.origin = origin
         self.out: list[Object | Expect | Switch | Note] = []
         self.waiting: deque[Request] = deque()
         self.switched = False  # the flow goes on in another protocol
+        self.ranged = False  # a response was part of something (RFC 9110, section 15.3.7)
         self._early = 0  # responses that came before their request
 
     def ask(self, request: Request) -> None:
@@ -36,6 +37,7 @@ class Exchange:
 
     def pair(self, response: Response) -> None:
         """Gives a response its request, if that was seen."""
+        self.ranged = self.ranged or response.status == 206
         interim = 100 <= response.status < 200 and response.status != 101
         if self.waiting:
             response.request = self.waiting[0] if interim else self.waiting.popleft()

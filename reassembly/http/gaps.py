@@ -1,8 +1,12 @@
-"""Missing bytes in an HTTP/1 flow: goes on at the right place where that is known, else at the next message."""
+"""Missing bytes in an HTTP/1 flow: goes on at the right place where that is known.
+
+Else at the next message; what comes before it is an object without a head.
+"""
 
 from __future__ import annotations
 
 from reassembly.events import Data, Gap
+from reassembly.http.astray import astray, gap_astray, go_astray
 from reassembly.http.bodies import by_length, find_chunk, over
 from reassembly.http.body import Body
 from reassembly.http.doubt import settle
@@ -21,9 +25,12 @@ def gap(side: Side, event: Gap) -> None:
     elif body is None and side.held is not None:
         return  # what is held for another protocol is its own affair
     elif body is None:
-        if side.kept is not None:
+        seen = side.kept is not None
+        if seen:
             settle(side, Data(side.direction, b"", event.time, event.time), "gap")
-        side.lose()
+        go_astray(side, event.length, not seen)
+    elif side.step is astray:
+        gap_astray(side, event)
     elif side.chunks is not None or side.step is find_chunk:
         _gap_in_chunks(side, body, event)
     elif side.step is by_length:
@@ -36,9 +43,10 @@ def _gap_in_length(side: Side, body: Body, event: Gap) -> None:
     body.gap(min(event.length, side.left), event.time)
     side.left -= event.length
     if side.left <= 0:
+        beyond = -side.left
         over(side, event.time, None)
-        if side.left < 0:
-            side.lose()
+        if beyond:
+            go_astray(side, beyond, True)
 
 
 def _gap_in_chunks(side: Side, body: Body, event: Gap) -> None:

@@ -16,6 +16,7 @@ _ANY_METHOD = re.compile(rb"[A-Za-z][A-Za-z_\-]{0,31}(?: |\Z)")
 _VERSIONED = re.compile(rb"[A-Za-z][A-Za-z_\-]{1,31} [^\r\n]+ HTTP/\d")
 _OLD = re.compile(rb"GET +/[^\s]*[ \t]*\r?\n")
 _REQUEST_LINE = re.compile(rb"[A-Z][A-Z_\-]{1,31} [^\s]+ HTTP/1\.[01]\r?\n")
+_KNOWN = re.compile(rb"(?:%b)(?![A-Za-z])" % b"|".join(_METHODS))
 _LONG_TARGET = 1024  # that much of a request line without its end is enough to know a method by
 
 
@@ -31,6 +32,11 @@ def request_start(head: bytes) -> bool | None:
     if len(head) > _LONG_TARGET:
         return known
     return True if _VERSIONED.match(line) else None if known else False
+
+
+def odd_request(head: bytes) -> bool:
+    """Whether the first word is a method, whatever follows: some server may answer it."""
+    return _KNOWN.match(head) is not None
 
 
 def response_start(head: bytes) -> bool | None:

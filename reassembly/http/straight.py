@@ -41,7 +41,7 @@ def _request(data: bytes) -> tuple[Request, bytes | memoryview] | None:
 def _response(data: bytes, request: Request) -> tuple[Response, bytes | memoryview] | None:
     end = data.find(b"\r\n\r\n")
     response = parse_response(data[:end]) if end >= 0 else None
-    if response is None or response.status < 200 or response.findings:
+    if response is None or response.status < 200 or response.status == 206 or response.findings:
         return None
     response.request = request
     if request.method == b"HEAD" or response.status in (204, 304):

@@ -24,6 +24,7 @@ _INSIDE = re.compile(r"(base-?64|gzip64)|(quoted|printable)|(uuencode|uue)|(yenc
 _KINDS = (BASE64, QUOTED, UUENCODE, YENC, PLAIN)
 _HEAD = 128  # enough to see that text is base64
 _BASE64_HEAD = re.compile(rb"(?:[A-Za-z0-9+/][\r\n]*+){60,}=*[\r\n]*\Z")
+_FIELD = re.compile(rb"\s*[!-9;-~]{1,76}[ \t]*:")
 _SHORT_BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]{4}[\r\n]*){4,}(?:[A-Za-z0-9+/]{2}(?:==|[A-Za-z0-9+/]=)[\r\n]*)?\Z")
 
 
@@ -66,6 +67,55 @@ def decoder(kind: str, turn: Turn, choices: dict[str, int], binary: bool = False
         return YEnc()
     ends = LineEnds(turn, choices) if binary else None
     return Plain(lambda: decoder(BASE64, turn, choices) if turn("encoding") else None, ends)
+
+
+def message_decoder(turn: Turn, choices: dict[str, int]) -> Decoder:
+    """What undoes the base64 of a message, or finds that there is none."""
+
+    def plain() -> Decoder | None:
+        return None if turn("message_encoding") else Plain(lambda: None)
+
+    return Mislabelled(decoder(BASE64, turn, choices), plain)
+
+
+class Mislabelled:
+    """A message that is said to be encoded. `plain` says how to take it where its first line is plainly a field.
+
+    RFC 2046, section 5.2.1: "No encoding other than "7bit", "8bit", or "binary" is permitted for the body of a
+    "message/rfc822" entity." Clients that heed it pass over the label; some undo the encoding even so.
+    """
+
+    __slots__ = ("_decoder", "_head", "_plain")
+
+    def __init__(self, encoded: Decoder, plain: Callable[[], Decoder | None]) -> None:
+        self._decoder = encoded
+        self._plain: Callable[[], Decoder | None] | None = plain
+        self._head = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """The bytes of the message, once the first ones were looked at."""
+        if self._plain is None:
+            return self._decoder.feed(data)
+        self._head += data
+        return self._decide() if len(self._head) >= _HEAD else b""
+
+    def _decide(self) -> bytes:
+        if self._plain is not None:
+            if _FIELD.match(self._head[:_HEAD]):
+                self._decoder = self._plain() or self._decoder
+            self._plain = None
+        head, self._head = self._head, b""
+        return self._decoder.feed(head)
+
+    def gap(self, length: int) -> tuple[bytes, int]:
+        """`length` bytes are missing: what was left, and how many decoded bytes are missing."""
+        left = self._decide()
+        more, missing = self._decoder.gap(length)
+        return left + more, missing
+
+    def finish(self) -> bytes:
+        """What is left."""
+        return self._decide() + self._decoder.finish()
 
 
 class Plain:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from reassembly.builder import Builder, Origin
 from reassembly.mime.charsets import text
-from reassembly.mime.encodings import PLAIN, decoder
+from reassembly.mime.encodings import BASE64, PLAIN, decoder, message_decoder
 from reassembly.mime.names import LONGEST_NAME
 from reassembly.mime.part import Part
 from reassembly.mime.reading import Reading
@@ -28,7 +28,7 @@ class Inside(Protocol):
 class Leaf:
     """A part that is no multipart, or the text before the first delimiter of one."""
 
-    __slots__ = ("_decoder", "_reading", "builder", "holed", "inside")
+    __slots__ = ("_decoder", "_end", "_plain", "_reading", "builder", "holed", "inside")
 
     def __init__(self, reading: Reading, origin: Origin, part: Part) -> None:
         self._reading = reading
@@ -38,7 +38,13 @@ class Leaf:
             if part.encoding != PLAIN:
                 self.builder.codings = (part.encoding,)
         self.holed = False  # bytes are missing, of it or of its header
-        self._decoder = decoder(part.encoding, self._turn, dict(reading.choices), not part.text)
+        choices = dict(reading.choices)
+        if part.message and part.encoding == BASE64:
+            self._decoder = message_decoder(self._turn, choices)
+        else:
+            self._decoder = decoder(part.encoding, self._turn, choices, not part.text)
+        self._plain = part.encoding == PLAIN and not part.text
+        self._end = b""  # the last line end of a plain file, which may be the mail's
         self.inside: Inside | None = None
 
     def _turn(self, doubt: str) -> int:
@@ -49,7 +55,24 @@ class Leaf:
 
     def feed(self, data: bytes) -> None:
         """The next bytes of the body, as they were sent."""
-        self._keep(self._decoder.feed(data))
+        self._keep(self._held_back(self._decoder.feed(data)))
+
+    def _held_back(self, decoded: bytes) -> bytes:
+        """The bytes without a line end at their end, which is kept until it is known to be the file's."""
+        if not self._plain or not decoded:
+            return decoded
+        whole = self._end + decoded
+        stop = len(whole) - (2 if whole.endswith(b"\r\n") else whole[-1:] in (b"\r", b"\n"))
+        self._end = whole[stop:]
+        return whole[:stop]
+
+    def _last_end(self, last: bool) -> bytes:
+        """The line end before the end of a mail: of the file that is its body, or there because lines have one.
+
+        RFC 5321, section 4.1.1.4, lets SMTP clients add it. Turn `last_line_end` 1: it is not the file's.
+        """
+        end, self._end = self._end, b""
+        return b"" if end and last and self._turn("last_line_end") else end
 
     def _keep(self, decoded: bytes) -> None:
         if not decoded:
@@ -63,7 +86,7 @@ class Leaf:
         """So many bytes of the body are missing."""
         self.holed = True
         left, missing = self._decoder.gap(length)
-        self._keep(left)
+        self._keep(self._held_back(left) + self._last_end(False))
         if self.builder is not None:
             self.builder.cut = self.builder.cut or "gap"  # also if it was white space, by the lines before
             if missing:
@@ -71,9 +94,9 @@ class Leaf:
         if missing and self.inside is not None:
             self.inside.gap(missing)
 
-    def finish(self, cut: str | None, empty: bool = True) -> None:
-        """The part is over; `cut`: why it ends early. `empty`: it is an object even so."""
-        self._keep(self._decoder.finish())
+    def finish(self, cut: str | None, empty: bool = True, last: bool = False) -> None:
+        """The part is over; `cut`: why it ends early. `empty`: it is an object even so. `last`: so is the mail."""
+        self._keep(self._held_back(self._decoder.finish()) + self._last_end(last))
         if self.inside is not None:
             self.inside.finish(cut)
             self.inside = None

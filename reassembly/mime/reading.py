@@ -23,6 +23,7 @@ TURNS = {
     "bare_cr": 2,
     "content_type": 2,
     "encoding": 4,
+    "message_encoding": 2,
     "base64_junk": 4,
     "base64_padding": 3,
     "base64_blank": 3,
@@ -31,6 +32,7 @@ TURNS = {
     "quoted_escape": 3,
     "quoted_case": 2,
     "line_ends": 2,
+    "last_line_end": 2,
 }
 
 

@@ -228,7 +228,7 @@ class Walk:
             level.parts += 1
             self._head = Head(self._reading, self._cr, self._delimiters.match)
 
-    def _end_leaf(self, cut: str | None) -> None:
+    def _end_leaf(self, cut: str | None, last: bool = False) -> None:
         leaf, self._leaf = self._leaf, None
         if leaf is None:
             return
@@ -236,7 +236,7 @@ class Walk:
         if self._preamble and levels and levels[-1].hits:
             leaf.drop()  # "implementations must ignore anything that appears before the first boundary delimiter line"
         else:
-            leaf.finish(cut, bool(levels) and not self._preamble)
+            leaf.finish(cut, bool(levels) and not self._preamble, last)
         self._preamble = False
 
     def gap(self, length: int) -> None:
@@ -254,7 +254,7 @@ class Walk:
         """No more bytes come; `cut`: why, when the message is not over."""
         while not self._over and (self._head is not None or self._at < len(self._data)) and self._step(True):
             pass
-        self._end_leaf(cut)
+        self._end_leaf(cut, last=cut is None)
 
     def drop(self) -> None:
         """What was about to come is no part after all."""

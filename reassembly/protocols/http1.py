@@ -10,14 +10,15 @@ from typing import cast
 
 from reassembly.builder import Origin
 from reassembly.events import ORIG, RESP, Close, Data, Gap
-from reassembly.http.bodies import odd_chunk, over, until_close
+from reassembly.http.bodies import by_length, odd_chunk, over, until_close
 from reassembly.http.doubt import collect, settle
 from reassembly.http.exchange import Exchange
 from reassembly.http.gaps import gap
 from reassembly.http.messages import start as first_step
 from reassembly.http.messages import switch
+from reassembly.http.ranges import cut_short, joined
 from reassembly.http.side import Kept, Side
-from reassembly.http.start import request_start, response_start
+from reassembly.http.start import odd_request, request_start, response_start
 from reassembly.http.straight import exchanges
 from reassembly.http.unasked import first_bytes, settle_first
 from reassembly.objects import Object
@@ -38,7 +39,7 @@ def probe(orig: bytes, resp: bytes) -> Answer:
     said = [start(head) for head in (resp, orig) if head for start in (response_start, request_start)]
     if True in said:
         return Answer.YES
-    return Answer.MORE if None in said or not said else Answer.NO
+    return Answer.MORE if None in said or not said or (not resp and odd_request(orig)) else Answer.NO
 
 
 def whole(origin: Origin, turns: list[Data]) -> list[Object] | None:
@@ -77,7 +78,16 @@ class Parser:
                 for one in self._sides:
                     over(one, event.time, "fin")
         side.data = b""
-        return out
+        return self._with_joined(out) if exchange.ranged and out else out
+
+    def _with_joined(self, out: list[Emitted]) -> list[Emitted]:
+        """Behind each range the file that is whole with it."""
+        origin, more = self._exchange.origin, cast("list[Emitted]", [])
+        for one in out:
+            more.append(one)
+            if isinstance(one, Object):
+                more += joined(origin, one)
+        return more
 
     def _roles(self, event: Data) -> None:
         """A flow that was picked up in its middle may have the responses in the direction of the originator."""
@@ -97,7 +107,7 @@ class Parser:
         if side.body is not None or side.kept is not None or side.buffer is not None:
             self._end(side, event, Data(event.direction, b"", event.time, event.time))
             side.lose()
-        return out
+        return self._with_joined(out) if exchange.ranged else out
 
     def _end(self, side: Side, event: Close, last: Data) -> None:
         cut = None if event.how == "fin" else event.how
@@ -116,4 +126,12 @@ class Parser:
             while side.pos < len(side.data):
                 side.step(side, last)
         if side.body is not None:
-            over(side, event.time, cut if side.step is until_close else event.how)
+            self._end_body(side, event.time, cut if side.step is until_close else event.how)
+
+    def _end_body(self, side: Side, time: int, cut: str | None) -> None:
+        left = side.left if side.step is by_length and side.response else 0
+        out = side.exchange.out
+        begun = len(out)
+        over(side, time, cut)
+        if left:
+            out += cut_short(side.origin, [one for one in out[begun:] if isinstance(one, Object)], left)

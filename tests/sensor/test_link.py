@@ -33,6 +33,7 @@ def cooked2(kind, payload, address=MAC_A):
         (9, b"\xff\x03\x00\x21" + V4, b"\xff\x03\x00\x57" + V6),
         (9, b"\x21" + V4, b"\x00\x57" + V6),
         (50, b"\xff\x03\x00\x21" + V4, b"\xff\x03\x57" + V6),
+        (104, b"\x0f\x00\x08\x00" + V4, b"\x8f\x00\x86\xdd" + V6),
     ],
 )
 def test_link_types(read, link, four, six):

@@ -25,6 +25,13 @@ def gtp(payload, flags=0x30, kind=0xFF, more=b""):
     )
 
 
+def datagram(payload, dport, sport=40000):
+    return ipv4(udp(payload, sport=sport, dport=dport), protocol=17)
+
+
+AYIYA = b"\x44\x52\x11\x29" + bytes(4) + bytes(16) + bytes(20)
+TEREDO = b"\0\1\2\1" + bytes(3 + 9)
+
 TUNNELS = {
     "ip in ip": (ipv4(V4, protocol=4), b"four"),
     "ip6 in ip": (ipv4(V6, protocol=41), b"six"),
@@ -52,6 +59,12 @@ TUNNELS = {
     "gtp ip6": (gtp(V6), b"six"),
     "gtp with sequence number": (gtp(V4, 0x32, more=bytes(4)), b"four"),
     "gtp with a further header": (gtp(V4, 0x34, more=b"\0\0\0\x85\1\0\0\0"), b"four"),
+    "teredo": (datagram(V6, 3544), b"six"),
+    "teredo, an answer": (datagram(b"\0\0" + bytes(6) + V6, 50000, 3544), b"six"),
+    "teredo with authentication": (datagram(TEREDO + V6, 3544), b"six"),
+    "teredo with both": (datagram(TEREDO + b"\0\0" + bytes(6) + V6, 3544), b"six"),
+    "ayiya": (datagram(AYIYA + V6, 5072), b"six"),
+    "ayiya, an answer": (datagram(AYIYA[:3] + b"\4" + AYIYA[4:] + V4, 50000, 5072), b"four"),
     "one in the other": (gre(ERSPAN, ether(vxlan(ether(ipv4(V6, protocol=41))))), b"six"),
 }  # fmt: skip
 
@@ -127,6 +140,11 @@ def test_what_is_no_tunnel_is_counted(read, packet, counters):
         gtp(b"", 0x34, more=b"\0\0\0\x85"),
         ipv4(udp(b"\x40\0\x65\x58\0\0\5\0" + ether(V4), dport=6081), protocol=17),
         ipv4(udp(b"\0", dport=6081), protocol=17),
+        datagram(b"hello", 3544),
+        datagram(V4, 3544),
+        datagram(TEREDO, 3544),
+        datagram(AYIYA[:2] + b"\x12" + AYIYA[3:] + V6, 5072),
+        datagram(AYIYA[:3] + b"\x3b" + AYIYA[4:], 5072),
     ],
 )
 def test_a_datagram_that_carries_none_stays_one(read, packet):

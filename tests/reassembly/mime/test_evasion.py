@@ -173,6 +173,18 @@ HEADERS = {
     "a body of letters only": mail(part("Content-Type: a/b")),
 }
 
+
+def alone(kind, encoding, body):
+    """A mail whose body is this."""
+    return lines("From: a@example.org", f"Content-Type: {kind}", f"Content-Transfer-Encoding: {encoding}", "") + body
+
+
+ALONE = {
+    "said to be base64": alone("message/rfc822", "base64", mail(attachment())),
+    "in base64": alone("message/rfc822", "base64", base64.encodebytes(mail(attachment()))),
+    "as it is, and a line end": alone("application/octet-stream", "binary", FILE + b"\r\n"),
+}
+
 ENCODINGS = {
     value: coded(f"Content-Transfer-Encoding: {value}")
     for value in (
@@ -263,6 +275,7 @@ ALL = {
         ("structure", STRUCTURES),
         ("header", HEADERS),
         ("encoding", ENCODINGS),
+        ("alone", ALONE),
         ("base64", BASE64),
         ("quoted-printable", QUOTED_PRINTABLE),
     )
@@ -310,6 +323,8 @@ def test_other_readings_say_how_they_read():
 
 
 ORDINARY = [
+    lines("From: a@example.org", "Content-Type: text/plain", "", "text"),
+    mail(part("Content-Type: application/json", body=b"{\r\n}\r\n")),
     mail(TEXT, attachment()),
     inner(),
     mail(part('Content-Type: text/plain; charset="utf-8"', body=b"-- \r\nme\r\n--\r\n----- a -----")),
