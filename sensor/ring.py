@@ -13,6 +13,7 @@ import mmap
 import socket
 import struct
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import numpy as np
 
@@ -66,27 +67,28 @@ def opened(interface: str, size: RingSize, *, group: int | None = None, program:
     `NEW_GROUP` makes one (`group_of`). The n-th sockets of the groups of several interfaces get the same flows.
     `program`: a filter for the kernel, eight bytes an instruction (`sensor.bpf`); it can't be taken off again.
     """
-    made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)  # with protocol 0 nothing arrives before all is set
-    try:
+    with ExitStack() as until_done:
+        made = until_done.enter_context(socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0))  # 0: nothing arrives yet
         _link(made, interface)
         made.setsockopt(_SOL_PACKET, _VERSION, _TPACKET_V3)
         made.setsockopt(_SOL_PACKET, _IGNORE_OUTGOING, 1)
         if program:
             _attach(made, program)
-        frame = 2048  # of no meaning with blocks of packets of any size, but checked
-        frames = size.block // frame * size.blocks
-        made.setsockopt(
-            _SOL_PACKET, _RX_RING, struct.pack("=7I", size.block, size.blocks, frame, frames, size.timeout, 0, 0)
-        )
+        made.setsockopt(_SOL_PACKET, _RX_RING, _request(size))
         made.bind((interface, _EVERY_PROTOCOL))
         member = struct.pack("=iHH8s", socket.if_nametoindex(interface), _PROMISCUOUS, 0, b"")
         made.setsockopt(_SOL_PACKET, _ADD_MEMBERSHIP, member)
         if group is not None:
             _join(made, group)
-    except BaseException:
-        made.close()
-        raise
+        until_done.pop_all()
     return made
+
+
+def _request(size: RingSize) -> bytes:
+    """struct tpacket_req3. The size of a frame is of no meaning where blocks hold packets of any size, but checked."""
+    frame = 2048
+    frames = size.block // frame * size.blocks
+    return struct.pack("=7I", size.block, size.blocks, frame, frames, size.timeout, 0, 0)
 
 
 def _join(given: socket.socket, group: int) -> None:

@@ -210,7 +210,7 @@ def test_workers_have_no_rights_left(span, tmp_path):
 
 
 def test_many_flows_of_many_workers_and_large_files(span, tmp_path, served):
-    (tmp_path / "three.toml").write_text("[sensor]\nworkers = 3\n")
+    (tmp_path / "three.toml").write_text(f"[sensor]\nworkers = 3\nring = {256 << 20}\n")
     sensor = Sensor(tmp_path, "-i", span.port, "--json", "--config", "three.toml")
     fetch = span.inside(span.client, sys.executable, TRAFFIC, "fetch", span.SERVER, *served)
     several = [subprocess.Popen(fetch) for _ in range(4)]
