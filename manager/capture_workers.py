@@ -48,6 +48,7 @@ class _Worker:
     heard: float = 0.0
     flows: dict[str, Flow] = field(default_factory=dict)  # that have given objects and go on
     retry_at: float = 0.0
+    renewed: bool = False  # it ends because it has another task
 
 
 class Workers:
@@ -98,6 +99,13 @@ class Workers:
                 self._look_after(worker)
             yield time.monotonic_ns(), None
             after()
+
+    def renew(self, tasks: Sequence[Task]) -> None:
+        """Each ends in order, and is started again with another task."""
+        for worker, task in zip(self._workers, tasks, strict=True):
+            worker.task, worker.renewed = replace(task, ahead=self._ahead is not None), True
+            if worker.process is not None:
+                worker.process.terminate()
 
     def close(self) -> None:
         """Ends those that are left."""
@@ -178,12 +186,15 @@ class Workers:
         worker.receiver.socket.close()
         worker.receiver = None
         code = worker.process.wait()
-        if worker.said.last:
+        said, ordered = worker.said, worker.said.last
+        if ordered and not worker.renewed:
+            return
+        self._past, worker.said, worker.renewed = self._past + replace(said, flows=0, last=False), Said(), False
+        if ordered:
+            worker.retry_at = time.monotonic()
             return
         self.died += 1
-        lost = worker.said.flows
-        log.error("a capture worker died (%s): %d flows that were open are lost", _how(code), lost)
-        self._past, worker.said = self._past + replace(worker.said, flows=0), Said()
+        log.error("a capture worker died (%s): %d flows that were open are lost", _how(code), said.flows)
         flows, worker.flows = worker.flows, {}
         if self._deadline is None:
             worker.retry_at = time.monotonic() + PAUSE

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import signal
-import socket
-import sys
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from manager import pools
@@ -16,6 +14,7 @@ from manager.capture_worker import Task
 from manager.capture_workers import Workers
 from manager.ecs import Document, line
 from manager.effective import effective
+from manager.interfaces import Interfaces
 from manager.logs import one_line_logs
 from manager.minutes import Minutes
 from manager.options import Stop
@@ -26,17 +25,12 @@ from manager.run import documents, say
 from manager.settings import Settings
 from manager.sinks import JsonLines, Lines, Sink, to_descriptor
 from manager.summary import Summary
-from sensor.bpf import FilterError, compiled
 from sensor.noun import noun
-from sensor.packets import ETHERNET
-from sensor.ring import NEW_GROUP, RingSize, group_of, opened
 
 if TYPE_CHECKING:
     from engines.outcome import AnyPool
 
-NO_RIGHT = """capturing on {interface} needs CAP_NET_RAW: run as root, or
-setcap cap_net_raw+ep {python}
-or AmbientCapabilities=CAP_NET_RAW in the systemd unit"""
+LOOK = 1.0  # seconds between two looks at the interfaces
 
 
 @noun
@@ -60,14 +54,15 @@ def watch(asked: Asked) -> int:
     one_line_logs(asked.verbose)
     made, summary = Summary(), Summary()
     engines = build_engines(settings, made, Silence()) if settings.pool.kind == "local" else []
-    tasks = [_replay(asked, settings)] if asked.replay is not None else [*_interfaces(asked, settings)]
+    interfaces = None if asked.replay is not None else _interfaces(asked, settings)
+    tasks = [_replay(asked, settings)] if interfaces is None else _tasks(asked, settings, interfaces)
     alarms = Alarms(exact_engines(settings))
     pool = pools.room(settings, pools.pool(settings, engines, asked.config, asked.rules), alarms.goes_on)
     workers = Workers(tasks, pool.ahead)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: workers.stop())
     try:
-        _pass_on(asked, settings, workers, pool, alarms, summary)
+        _pass_on(asked, settings, workers, pool, alarms, summary, interfaces)
     finally:
         workers.close()
         pool.close()
@@ -81,7 +76,13 @@ def watch(asked: Asked) -> int:
 
 
 def _pass_on(
-    asked: Asked, settings: Settings, workers: Workers, pool: AnyPool, alarms: Alarms, summary: Summary
+    asked: Asked,
+    settings: Settings,
+    workers: Workers,
+    pool: AnyPool,
+    alarms: Alarms,
+    summary: Summary,
+    interfaces: Interfaces | None,
 ) -> None:
     """The walk from what workers say to sinks, until the last of them has ended."""
     lines = Lines(to_descriptor(1))
@@ -94,7 +95,18 @@ def _pass_on(
             lines.write(line(document))
         lines.flush()
 
-    walk = workers.products(lambda: tell(minutes.due()))
+    looked = time.monotonic()
+
+    def after() -> None:
+        nonlocal looked
+        tell(minutes.due())
+        if interfaces is not None and time.monotonic() - looked > LOOK:
+            looked = time.monotonic()
+            if interfaces.returned():
+                say("an interface is there again")
+                workers.renew(_tasks(asked, settings, interfaces))
+
+    walk = workers.products(after)
     workers.wait()
     if not asked.quiet:
         say(f"watching {asked.replay or '+'.join(asked.interfaces or settings.sensor.interfaces)}")
@@ -132,32 +144,10 @@ def _replay(asked: Asked, settings: Settings) -> Task:
     return Task(settings, replay=asked.replay, speed=asked.speed, verbose=asked.verbose)
 
 
-def _interfaces(asked: Asked, settings: Settings) -> Iterator[Task]:
-    """A task for each worker. The sockets are opened here, where there is the right to, and stay open."""
-    names = asked.interfaces or settings.sensor.interfaces
-    if not names:
-        raise Stop("no interface to watch: -i IFACE, or interfaces = [...] under [sensor] in the settings")
-    size = RingSize(blocks=max(settings.sensor.ring // RingSize().block, 2))
-    several = settings.sensor.workers > 1
-    groups: dict[str, int | None] = dict.fromkeys(names, NEW_GROUP if several else None)
-    for _ in range(settings.sensor.workers):
-        sockets = []
-        for name in names:
-            one = _socket(name, asked.filter or "", size, groups[name])
-            groups[name] = group_of(one) if several else None
-            sockets.append((name, one.detach()))
-        yield Task(settings, tuple(sockets), size, verbose=asked.verbose)
+def _interfaces(asked: Asked, settings: Settings) -> Interfaces:
+    own = settings.sensor
+    return Interfaces(asked.interfaces or own.interfaces, own.workers, own.ring, asked.filter or "")
 
 
-def _socket(interface: str, expression: str, size: RingSize, group: int | None) -> socket.socket:
-    """Raises Stop."""
-    try:
-        return opened(interface, size, group=group, program=compiled(expression, ETHERNET))
-    except FilterError as error:
-        raise Stop(f"--filter: {error}") from None
-    except PermissionError:
-        raise Stop(NO_RIGHT.format(interface=interface, python=sys.executable)) from None
-    except OSError as error:
-        if error.errno == errno.ENODEV:
-            raise Stop(f"{interface}: no such interface (ip link shows those that are there)") from None
-        raise Stop(f"{interface}: can't be watched: {error.strerror}") from None
+def _tasks(asked: Asked, settings: Settings, interfaces: Interfaces) -> list[Task]:
+    return [Task(settings, one, interfaces.size, verbose=asked.verbose) for one in interfaces.descriptors]

@@ -339,7 +339,9 @@ class Connection:
     def _checksum_passes(self, segment: Segment) -> bool:
         """A bad checksum counts only where this sender's are good otherwise: else its network card computes them."""
         side = segment.direction
-        if segment.checksum_ok or segment.wire_length > _FRAME:
+        if segment.wire_length > _FRAME:  # put together by a host: says nothing about the others
+            return True
+        if segment.checksum_ok:
             self._good_checksums[side] += 1
             return True
         self._bad_checksums[side] += 1

@@ -5,6 +5,7 @@ Several interfaces (the two ports of a TAP) are one timeline: a flow may ask on 
 
 from __future__ import annotations
 
+import logging
 import select
 import time
 from collections import Counter
@@ -18,6 +19,8 @@ from sensor.decode import Decoder
 from sensor.packets import PacketBatch
 from sensor.records import Records, together
 from sensor.ring import Ring
+
+log = logging.getLogger(__name__)
 
 TICK = 0.1  # seconds without a packet after which we say what time it is
 SETTLED = 3_000_000  # ns by which the blocks of all interfaces have come: what is younger waits for the others
@@ -58,7 +61,9 @@ class Live:
     def __iter__(self) -> Iterator[PacketBatch | int]:
         try:
             while not self._stopping:
-                self._poll.poll(self._patience())
+                for number, event in self._poll.poll(self._patience()):
+                    if event & select.POLLERR:
+                        self._trouble(number)
                 yield from self._taken(time.time_ns())
                 yield time.time_ns()
             yield from self._taken(None)
@@ -66,6 +71,13 @@ class Live:
             for ring in self._rings:
                 ring.close()
             self._fragments.close()
+
+    def _trouble(self, number: int) -> None:
+        """An interface that is down, or gone; one that comes up again delivers again."""
+        for ring in self._rings:
+            if ring.fileno() == number and (why := ring.trouble()):
+                self.counters["interface.down"] += 1
+                log.warning("%s: %s", ring.interface, why)
 
     def _patience(self) -> float:
         return SETTLED / MILLION if self._order is not None and self._order.waiting else TICK * 1000

@@ -57,6 +57,7 @@ class PacketBatch:
     length: NDArray[np.int32]  # payload bytes captured
     wire_length: NDArray[np.int32]  # payload bytes that the IP header promises; more than `length` when cut off
     link: int  # link type of the frames (LINKTYPE_ registry)
+    trusted: NDArray[np.bool_] | None = None  # where the checksums needn't be looked at; None: nowhere
 
     def __len__(self) -> int:
         return len(self.time)

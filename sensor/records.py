@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,15 +24,17 @@ class Records:
     wire: NDArray[np.int64]  # bytes it had on the wire; never less than `captured`
     time: NDArray[np.int64]  # nanoseconds since 1970, UTC
     vlan: NDArray[np.uint32] | None = None  # id of the outermost tag, where the kernel has taken it off; 0: none
+    trusted: NDArray[np.bool_] | None = None  # its checksums are good, or not filled in yet, says the kernel
 
     def __len__(self) -> int:
         return len(self.frame)
 
     def only(self, rows: NDArray[np.int64], moved: int = 0) -> Records:
         """These rows, in this order; `moved`: how far their chunk has moved on."""
-        vlan = None if self.vlan is None else self.vlan[rows]
         columns = self.frame[rows] + moved, self.captured[rows], self.wire[rows], self.time[rows]
-        return Records(self.link, *columns, vlan)
+        vlan = None if self.vlan is None else self.vlan[rows]
+        trusted = None if self.trusted is None else self.trusted[rows]
+        return Records(self.link, *columns, vlan, trusted)
 
 
 def together(parts: Sequence[tuple[bytes, Records]]) -> tuple[bytes, Records]:
@@ -41,17 +43,23 @@ def together(parts: Sequence[tuple[bytes, Records]]) -> tuple[bytes, Records]:
         return parts[0]
     records = [one for _, one in parts]
     base = np.cumsum([0, *(len(chunk) for chunk, _ in parts[:-1])])
-    vlans = None
-    if any(one.vlan is not None for one in records):
-        vlans = np.concatenate([np.zeros(len(one), np.uint32) if one.vlan is None else one.vlan for one in records])
     return b"".join([chunk for chunk, _ in parts]), Records(
         records[0].link,
         np.concatenate([one.frame + start for one, start in zip(records, base.tolist(), strict=True)]),
         np.concatenate([one.captured for one in records]),
         np.concatenate([one.wire for one in records]),
         np.concatenate([one.time for one in records]),
-        vlans,
+        _all([one.vlan for one in records], records, np.uint32),
+        _all([one.trusted for one in records], records, np.bool_),
     )
+
+
+def _all(columns: Sequence[NDArray[Any] | None], records: Sequence[Records], kind: type[Any]) -> NDArray[Any] | None:
+    """A column that not all have: zeros where it lacks; None where nobody has it."""
+    if all(column is None for column in columns):
+        return None
+    filled = (np.zeros(len(one), kind) if it is None else it for it, one in zip(columns, records, strict=True))
+    return np.concatenate([*filled])
 
 
 class Format(Protocol):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import mmap
+import os
 import socket
 import struct
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ _SOL_PACKET = 263
 _ADD_MEMBERSHIP, _RX_RING, _STATISTICS, _VERSION, _FANOUT, _FANOUT_DATA, _IGNORE_OUTGOING = 1, 5, 6, 10, 18, 22, 23
 _PROMISCUOUS = 1
 _TPACKET_V3 = 2
-_VLAN_VALID = 0x10
+_SUM_NOT_READY, _VLAN_VALID, _SUM_VALID = 0x08, 0x10, 0x80
 _EVERY_PROTOCOL = 0x0003  # ETH_P_ALL
 _SIOCGIFHWADDR = 0x8927
 _SO_ATTACH_FILTER, _SO_LOCK_FILTER = 26, 44
@@ -53,10 +54,14 @@ NEW_GROUP = -1
 
 @noun
 class RingSize:
-    """How much the kernel keeps for us: `blocks` of `block` bytes, handed over when full or after `timeout` ms."""
+    """How much the kernel keeps for us: `blocks` of `block` bytes, handed over when full or after `timeout` ms.
 
-    block: int = 1 << 20
-    blocks: int = 64
+    Many small blocks: while little passes each holds little, and `blocks` times `timeout` is how long a reader may be
+    away before packets are lost. None may be smaller than the largest frame, 64 KiB where the host glues them together.
+    """
+
+    block: int = 128 << 10
+    blocks: int = 512
     timeout: int = 1
 
 
@@ -138,6 +143,11 @@ class Ring:
         _, drops, _ = struct.unpack("=III", self.socket.getsockopt(_SOL_PACKET, _STATISTICS, 12))
         return int(drops)
 
+    def trouble(self) -> str | None:
+        """What is wrong with the interface, once."""
+        number = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        return os.strerror(number) if number else None
+
     def close(self) -> None:
         """Lets go of the memory; the socket is closed as well."""
         self._ring.close()
@@ -167,6 +177,7 @@ class Ring:
             headers["wire"].astype(np.int64),
             headers["seconds"].astype(np.int64) * 1_000_000_000 + headers["nanoseconds"],
             np.where(tagged, headers["tci"] & 0xFFF, 0) if tagged.any() else None,
+            (headers["status"] & (_SUM_NOT_READY | _SUM_VALID)) != 0,
         )
 
 

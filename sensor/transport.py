@@ -73,6 +73,7 @@ def batch(
         length=np.maximum(length, 0).astype(np.int32),
         wire_length=wire.astype(np.int32),
         link=records.link,
+        trusted=None if records.trusted is None else records.trusted[rows],
     )
 
 

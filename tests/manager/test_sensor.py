@@ -69,6 +69,20 @@ class Sensor:
                     found.append(int(entry.name))
         return sorted(found)
 
+    def says(self, text):
+        """Waits for a line of standard error with it."""
+        until = time.monotonic() + SECONDS
+        while not any(text in line for line in self._err):
+            assert time.monotonic() < until, self._err
+            time.sleep(0.02)
+
+    def tells(self, count, dataset):
+        """Waits for so many documents of a kind."""
+        until = time.monotonic() + SECONDS
+        while sum(f'"dataset":"tapscan.{dataset}"' in line for line in self._out) < count:
+            assert time.monotonic() < until, self._out
+            time.sleep(0.02)
+
     def end(self, number=signal.SIGTERM):
         """Exit code, standard output and error."""
         self._process.send_signal(number)
@@ -182,6 +196,7 @@ def test_a_worker_that_is_killed_is_started_again_and_its_loss_is_said(span, ser
     assert len(first) == 2
     fetch = span.inside(span.client, sys.executable, TRAFFIC, "fetch", span.SERVER, "eicar.com")
     subprocess.run(fetch, check=True, timeout=SECONDS)
+    sensor.tells(3, "alarm")
     for pid in first:
         os.kill(pid, signal.SIGKILL)
     subprocess.run(fetch, check=True, timeout=SECONDS)  # waits in the kernel's ring until somebody reads it
@@ -223,3 +238,26 @@ def test_many_flows_of_many_workers_and_large_files(span, tmp_path, served):
     for name, payload in served.items():
         for protocol in ("http", "ftp-data", "smtp"):
             assert seen[protocol, hashlib.sha256(payload).hexdigest()] == 4, (name, protocol)
+
+
+def test_an_interface_that_is_gone_is_waited_for(span, served, tmp_path):
+    sensor = Sensor(tmp_path, "-i", span.port, "--json")
+    fetch = span.inside(span.client, sys.executable, TRAFFIC, "fetch", span.SERVER, "eicar.com")
+    subprocess.run(fetch, check=True, timeout=SECONDS)
+    span.down()
+    span.up()
+    subprocess.run(fetch, check=True, timeout=SECONDS)
+    span.unplug()
+    subprocess.run(fetch, check=True, timeout=SECONDS)  # nobody can see that
+    span.plug()
+    sensor.says("an interface is there again")
+    first, until = sensor.workers(), time.monotonic() + SECONDS
+    while time.monotonic() < until and sensor.workers() == first:
+        time.sleep(0.05)
+    time.sleep(1.5)
+    subprocess.run(fetch, check=True, timeout=SECONDS)
+    code, out, err = sensor.end()
+    assert code == 0
+    assert f"{span.port}: Network is down" in err
+    protocols = Counter(one["network"]["protocol"] for one in of(documents(out), "alarm"))
+    assert protocols == {"http": 3, "ftp-data": 3, "smtp": 3}

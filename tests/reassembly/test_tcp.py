@@ -218,6 +218,19 @@ def test_long_segments_of_an_offloading_card_are_read_whatever_their_checksum(wi
     assert wire.text(ORIG) == b"x" + b"y" * 3000
 
 
+def test_long_segments_say_nothing_about_the_short_ones_between_them():
+    """A host that captures what it sends: the card will cut the long ones and fill in the checksums of all."""
+    wire = Wire(handshake=False)
+    for side, flags, ack in ((ORIG, SYN, None), (RESP, SYN | ACK, 0)):
+        wire.send(side, flags=flags, seq=-1, ack=ack, checksum_ok=False)
+    at = 0
+    for size in (9000, 9000, 9000, 9000, 376, 9000, 1448):
+        wire.send(ORIG, b"y" * size, seq=at, checksum_ok=False)
+        at += size
+    assert wire.text(ORIG) == b"y" * at
+    assert not wire.findings
+
+
 def test_rst_after_fin_is_exact(wire):
     wire.send(ORIG, flags=FIN | ACK).send(ORIG, flags=RST, seq=1)
     assert wire.connection.reset_by == ORIG

@@ -43,9 +43,23 @@ class Span:
             run("ip", "-n", name, "addr", "add", f"{address}/24", "dev", "eth0")
             run("ip", "-n", name, "link", "set", "eth0", "up")
             run("ip", "-n", name, "link", "set", "lo", "up")
-        self._cable(self.port + "p", self.port)
-        run("ip", "link", "set", self.port, "up")
+        self.plug()
         return self
+
+    def plug(self):
+        """The sensor's port, for the first time or again."""
+        self._cable(self.port + "p", self.port)
+        self.up()
+
+    def unplug(self):
+        """The interface is gone."""
+        run("ip", "link", "del", self.port)
+
+    def up(self):
+        run("ip", "link", "set", self.port, "up")
+
+    def down(self):
+        run("ip", "link", "set", self.port, "down")
 
     def __exit__(self, *_):
         for words in (

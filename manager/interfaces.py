@@ -1,0 +1,75 @@
+"""The sockets of the interfaces that are watched: opened where there is the right to, and again when one returns."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import sys
+from collections.abc import Sequence
+
+from manager.options import Stop
+from sensor.bpf import FilterError, compiled
+from sensor.packets import ETHERNET
+from sensor.ring import NEW_GROUP, RingSize, group_of, opened
+
+NO_RIGHT = """capturing on {interface} needs CAP_NET_RAW: run as root, or
+setcap cap_net_raw+ep {python}
+or AmbientCapabilities=CAP_NET_RAW in the systemd unit"""
+
+Descriptors = tuple[tuple[str, int], ...]  # an interface's name, and its socket
+
+
+class Interfaces:
+    """For each of some workers a socket on every interface. `expression`: a filter, pcap-filter(7). Raises Stop."""
+
+    def __init__(self, names: Sequence[str], workers: int, ring: int, expression: str) -> None:
+        if not names:
+            raise Stop("no interface to watch: -i IFACE, or interfaces = [...] under [sensor] in the settings")
+        self.size = RingSize(blocks=max(ring // RingSize().block, 2))
+        self._names = tuple(names)
+        self._workers = workers
+        try:
+            self._program = compiled(expression, ETHERNET)
+        except FilterError as error:
+            raise Stop(f"--filter: {error}") from None
+        self._open: list[int] = []
+        self._indices = self._present()
+        self.descriptors = self._opened()
+
+    def returned(self) -> bool:
+        """Whether an interface that was gone is there again: then all sockets are new, and `descriptors` too."""
+        if (present := self._present()) == self._indices or set(present) != set(self._names):
+            return False
+        for number in self._open:
+            os.close(number)
+        self._open, self._indices = [], present
+        self.descriptors = self._opened()
+        return True
+
+    def _present(self) -> dict[str, int]:
+        """The interfaces that are there, with their numbers, which a new one of the same name has not."""
+        found = {}
+        for name in self._names:
+            with contextlib.suppress(OSError):
+                found[name] = socket.if_nametoindex(name)
+        return found
+
+    def _opened(self) -> list[Descriptors]:
+        groups: dict[str, int | None] = dict.fromkeys(self._names, NEW_GROUP if self._workers > 1 else None)
+        return [tuple((name, self._socket(name, groups)) for name in self._names) for _ in range(self._workers)]
+
+    def _socket(self, interface: str, groups: dict[str, int | None]) -> int:
+        try:
+            made = opened(interface, self.size, group=groups[interface], program=self._program)
+        except PermissionError:
+            raise Stop(NO_RIGHT.format(interface=interface, python=sys.executable)) from None
+        except OSError as error:
+            if error.errno == errno.ENODEV:
+                raise Stop(f"{interface}: no such interface (ip link shows those that are there)") from None
+            raise Stop(f"{interface}: can't be watched: {error.strerror}") from None
+        if groups[interface] is not None:
+            groups[interface] = group_of(made)
+        self._open.append(made.detach())
+        return self._open[-1]
