@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 import subprocess
@@ -22,13 +23,16 @@ def run(*words):
     subprocess.run(words, check=True, capture_output=True)
 
 
+_NUMBERS = itertools.count()  # a namespace is gone some time after it was deleted, and its interfaces with it
+
+
 class Span:
     """`port`: the interface, in the namespace of the test, that gets a copy of every frame between the others."""
 
     SERVER, CLIENT = "10.67.0.1", "10.67.0.2"
 
     def __init__(self):
-        key = f"{os.getpid() % 100000}"
+        key = f"{os.getpid() % 100000}{next(_NUMBERS)}"
         self.port = f"tsp{key}"
         self._hub = f"tsh{key}"
         self.server, self.client = f"tss{key}", f"tsc{key}"
