@@ -52,6 +52,7 @@ def main(descriptor: int) -> None:
     load_all()
     give_up(task.settings.sensor.user, task.settings.sensor.temporary)
     signal.signal(signal.SIGTERM, lambda *_: source.stop())
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the manager is gone
         _work(source, task, Sender(channel))
 

@@ -118,7 +118,7 @@ class Workers:
     def _start(self, worker: _Worker) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
-        with theirs:
+        with theirs, _held_back(signal.SIGTERM):
             worker.process = subprocess.Popen(
                 [sys.executable, "-P", "-c", CHILD, str(theirs.fileno())],
                 pass_fds=[theirs.fileno(), *(number for _, number in worker.task.interfaces)],
@@ -201,6 +201,16 @@ class Workers:
         for flow in flows.values():
             end = FlowEnd(flow, "unknown", "eviction", flow.time, (0, 0), (0, 0), (0, 0), 1, (), {}, "crash")
             yield time.monotonic_ns(), end
+
+
+@contextlib.contextmanager
+def _held_back(number: signal.Signals) -> Iterator[None]:
+    """A process that is started meanwhile gets the signal when it says that it is ready for it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _how(code: int) -> str:

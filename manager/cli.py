@@ -65,7 +65,7 @@ def _sensor(given: Namespace) -> int:
 
     asked = Asked(
         tuple(given.interface), given.config, given.json, given.quiet, given.verbose, tuple(given.rules), given.filter,
-        given.replay, given.speed,
+        given.replay, given.speed, given.fix_offloads,
     )  # fmt: skip
     return watch(asked)
 
@@ -235,6 +235,8 @@ def _takes_interfaces(command: Parser) -> None:
     command.add_argument("--filter", metavar="EXPRESSION", help=words)
     words = "a capture in the place of interfaces, at the pace at which it was recorded"
     command.add_argument("--replay", metavar="CAPTURE", help=words)
+    words = "switches off what changes packets before they are seen (ethtool -K ... gro off lro off tso off gso off)"
+    command.add_argument("--fix-offloads", action="store_true", help=words)
     words = "shows what a process that reads packets could still do, tried in one, and ends"
     command.add_argument("--check-privileges", action="store_true", help=words)
     words = "of --replay: so many times faster; 0: as fast as it goes (default: %(default)s)"

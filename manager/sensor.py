@@ -26,6 +26,7 @@ from manager.settings import Settings
 from manager.sinks import JsonLines, Lines, Sink, to_descriptor
 from manager.summary import Summary
 from sensor.noun import noun
+from sensor.offloads import switch_off, switched_on
 
 if TYPE_CHECKING:
     from engines.outcome import AnyPool
@@ -46,6 +47,7 @@ class Asked:
     filter: str | None = None  # pcap-filter(7)
     replay: str | None = None  # a capture in the place of interfaces
     speed: float = 1.0
+    fix_offloads: bool = False
 
 
 def watch(asked: Asked) -> int:
@@ -146,8 +148,25 @@ def _replay(asked: Asked, settings: Settings) -> Task:
 
 def _interfaces(asked: Asked, settings: Settings) -> Interfaces:
     own = settings.sensor
-    return Interfaces(asked.interfaces or own.interfaces, own.workers, own.ring, asked.filter or "")
+    names = asked.interfaces or own.interfaces
+    interfaces = Interfaces(names, own.workers, own.ring, asked.filter or "")
+    for name in names:
+        _check_offloads(name, asked.fix_offloads)
+    return interfaces
 
 
 def _tasks(asked: Asked, settings: Settings, interfaces: Interfaces) -> list[Task]:
     return [Task(settings, one, interfaces.size, verbose=asked.verbose) for one in interfaces.descriptors]
+
+
+def _check_offloads(interface: str, fix: bool) -> None:
+    """Packets that were glued together are not those of the wire."""
+    try:
+        left = switched_on(interface)
+        if left and fix:
+            left = switch_off(interface, left)
+    except OSError:  # that it isn't there, or may not be asked, is said when it is opened
+        return
+    if left:
+        words = " ".join(f"{name} off" for name in left)
+        say(f"warning: {interface} changes packets before they are seen: ethtool -K {interface} {words}")

@@ -143,6 +143,23 @@ def test_as_a_person_sees_it(span, served, tmp_path):
     assert any(one.startswith("Objects") for one in rest)
 
 
+def test_what_changes_packets_is_said_and_switched_off(span, tmp_path):
+    left = "gro off tso off gso off"
+    switched = subprocess.run(["ethtool", "-K", span.port, *left.replace("off", "on").split()], capture_output=True)
+    assert switched.returncode == 0
+    sensor = Sensor(tmp_path, "-i", span.port)
+    warning = f"tapscan: warning: {span.port} changes packets before they are seen: ethtool -K {span.port} {left}\n"
+    assert sensor.said == warning
+    sensor.says("watching")
+    assert sensor.end()[0] == 0
+    sensor = Sensor(tmp_path, "-i", span.port, "--fix-offloads")
+    assert sensor.said == f"tapscan: watching {span.port}\n"
+    assert sensor.end()[0] == 0
+    shown = subprocess.run(["ethtool", "-k", span.port], capture_output=True, text=True, check=True).stdout
+    assert "generic-receive-offload: off" in shown
+    assert "tx-tcp-segmentation: off" in shown
+
+
 def test_a_filter_leaves_the_rest_out(span, served, tmp_path):
     sensor = Sensor(tmp_path, "-i", span.port, "--json", "--filter", "tcp port 80")
     fetch = span.inside(span.client, sys.executable, TRAFFIC, "fetch", span.SERVER, "eicar.com")

@@ -13,9 +13,9 @@ import pytest
 
 def needed():
     """Says aloud on a user's machine, and fails in CI, where networks can't be made."""
-    missing = [name for name in ("ip",) if shutil.which(name) is None]
+    missing = [name for name in ("ip", "ethtool") if shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin") is None]
     if os.geteuid() != 0 or missing:
-        why = "networks are namespaces: root and iproute2 are needed (Debian: iproute2)"
+        why = "networks are namespaces: root, iproute2 and ethtool are needed (Debian: iproute2, ethtool)"
         pytest.fail(why) if os.environ.get("CI") == "true" else pytest.skip(why)
 
 
@@ -53,6 +53,7 @@ class Span:
     def plug(self):
         """The sensor's port, for the first time or again."""
         self._cable(self.port + "p", self.port)
+        run("ethtool", "-K", self.port, "gro", "off", "tso", "off", "gso", "off")
         self.up()
 
     def unplug(self):
