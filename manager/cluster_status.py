@@ -93,8 +93,7 @@ def _status(asked: Asked) -> Iterator[Status]:
         with _hushed():
             status = Status(HostEngines(), asked.address)
     except ClusterError as error:
-        hint = "" if "nothing answers" in str(error) else "; are token and TLS those of the cluster?"
-        raise Stop(f"{asked.address}: {error}{hint}") from None
+        raise Stop(f"{asked.address}: {error}") from None
     try:
         yield status
     finally:
