@@ -149,6 +149,7 @@ class Job:
             yield from rest(pool, alarms)
         finally:
             pool.close()
+            summary.counters.update(pool.counters)
 
     def _pool(self) -> AnyPool:
         if self.settings.pool.kind == "ray":
