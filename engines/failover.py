@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 LOST = 6.0  # seconds without a word of the head after which the cluster is lost
 PAUSE = 1.0  # seconds between two looks whether it is
-COME = 120.0  # seconds for a cluster to be there; its own patience is less
+COME = 30.0  # the same when it is begun with: Ray looks around first
 RETRY = 5.0  # seconds between two tries to get back to a cluster that was lost
 FAREWELL = 10.0  # seconds for the process to leave the cluster in order
 TOGETHER = 64  # objects or verdicts in one message, at most; nothing waits for company
@@ -223,12 +223,17 @@ class _Link:
 
     def wait(self) -> str | None:
         """Until the cluster is there: None; or why not."""
-        why, until = "its process ended at once", monotonic() + COME
+        why, heard = "its process ended at once", monotonic()
         for said in self.heard():
             if said[0] == "up":
                 return None
-            if said[0] == "none" or monotonic() > until:
-                why = str(said[1]) if said[0] == "none" else f"not there in {COME:.0f} s"
+            if said[0] == "none":
+                why = str(said[1])
+                break
+            if said[0] == "heard":
+                heard = monotonic()
+            elif monotonic() - heard > COME:
+                why = f"its head doesn't answer in {COME:.0f} s"
                 break
         self.end()
         return why
