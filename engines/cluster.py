@@ -78,8 +78,9 @@ disconnect = ray.shutdown
 
 class _Actor(Scanner):
     @ray.method(concurrency_group="health")
-    def ping(self) -> None:
-        """Answers as long as the host can be reached."""
+    def ping(self, queue: int) -> None:
+        """Answers as long as the host can be reached. `queue`: objects that wait at the sensor for such an engine."""
+        self.queue = queue
 
     @ray.method(concurrency_group="health")
     def hold(self, key: str, begin: int, part: bytes) -> None:
@@ -304,7 +305,8 @@ class Cluster:
     def ping(self, place: Place) -> None:
         """Asks whether the host of a place is there."""
         actor = place.actor
-        actor.ping.remote().future().add_done_callback(lambda done: self._post(self._pong, place, actor, done))
+        asked = actor.ping.remote(self._dispatch.queue(place.engine)).future()
+        asked.add_done_callback(lambda done: self._post(self._pong, place, actor, done))
 
     def _pong(self, place: Place, actor: Any, done: Any) -> None:
         if place.actor is actor:

@@ -161,6 +161,11 @@ class Dispatch:
             self.desks.append(self._by_name[name])
         return self._by_name[name]
 
+    def queue(self, engine: str) -> int:
+        """How many objects wait for an engine."""
+        desk = self.desk(engine)
+        return len(desk.waiting) + len(desk.suspects)
+
     def seats(self) -> Iterator[Seat]:
         """All seats of all engines."""
         for desk in self.desks:

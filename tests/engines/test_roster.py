@@ -212,6 +212,12 @@ def test_an_actor_whose_scans_hang_is_replaced_when_it_is_idle(cluster):
     assert cluster.roster.counters["cluster.actor_replaced"] == 1
 
 
+def test_the_queue_of_an_engine_is_what_no_host_has_yet(cluster):
+    for number in range(5):
+        cluster.ask(f"n{number}")
+    assert [cluster.dispatch.queue(name) for name in ("one", "two")] == [3, 3]
+
+
 def test_an_actor_that_owes_an_answer_is_ended(cluster):
     cluster.ask("n")
     place = cluster.roster.places[cluster.sent[-1].seat.post.host, cluster.sent[-1].seat.post.engine]
