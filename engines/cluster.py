@@ -16,7 +16,6 @@ import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from dataclasses import replace
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from time import monotonic, monotonic_ns
@@ -228,7 +227,7 @@ class Cluster:
         if error is None:
             verdicts, stuck = done.result()
             waited = [max(call.begun - task.job.submitted / 1e9, 0.0) for task in call.tasks]
-            told = [one and replace(one, queued=one.queued + more) for one, more in zip(verdicts, waited, strict=True)]
+            told = [one and one.after(more) for one, more in zip(verdicts, waited, strict=True)]
             self._dispatch.answered(call.number, told, now)
             place.pause = FIRST_PAUSE
             if stuck:

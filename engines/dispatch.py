@@ -314,7 +314,8 @@ class Dispatch:
         self._move_suspects(desk, now)
         self._refuse(desk)
         while desk.waiting:
-            seats = [seat for seat in desk.seats if seat.takes(self._share(desk))]
+            share = self._share(desk)
+            seats = [seat for seat in desk.seats if seat.takes(share)]
             if not seats:
                 return
             wish = desk.waiting[0].wish

@@ -1,4 +1,4 @@
-"""Large objects on their way through a cluster: their parts go to the hosts of the engines one by one, while more come.
+"""Objects on their way through a cluster: their parts go to the hosts of the engines one by one, while more come.
 
 Where an engine has no queue, its next host is chosen when the first part comes; every part goes there at once. An
 object that another host scans after all goes there as a whole, by Ray's store, once to each host; in parts again where
@@ -61,6 +61,7 @@ class Large:
         self._dispatch = dispatch
         self._arriving: dict[str, _Parts] = {}  # of objects that aren't complete yet, by their ids
         self._parts: dict[Job, _Parts] = {}
+        self._small: dict[Job, Row] = {}  # what every engine gets of others
 
     def part(self, key: str, begin: int, piece: bytes) -> None:
         """Bytes from `begin` on of an object that is still arriving."""
@@ -81,6 +82,7 @@ class Large:
         target = job.target
         parts = self._arriving.pop(target.id, None)
         if parts is None and target.size <= INLINE:
+            self._small[job] = label(target), 0, b"".join(pieces(target))
             return {}
         self._parts[job] = parts = parts or _Parts({})
         for piece in pieces(target, parts.size):
@@ -91,9 +93,9 @@ class Large:
 
     def row(self, task: Task, seat: Seat, apart: list[Any]) -> Row:
         """What is sent of an object to a seat; `apart` gets what Ray shall bring there itself. Raises NoRoom."""
-        about = label(task.job.target)
-        if (parts := self._parts.get(task.job)) is None:
-            return about, 0, b"".join(pieces(task.job.target))
+        if (small := self._small.get(task.job)) is not None:
+            return small
+        about, parts = label(task.job.target), self._parts[task.job]
         if task.wish is seat:
             return about, 0, parts.last
         if (vain := parts.wishes.pop(task.number, None)) is not None:
@@ -110,6 +112,7 @@ class Large:
 
     def done(self, job: Job) -> None:
         """All engines have spoken."""
+        self._small.pop(job, None)
         self._parts.pop(job, None)
 
     def _add(self, parts: _Parts, key: str, piece: bytes) -> None:
