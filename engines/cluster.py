@@ -45,6 +45,7 @@ TICK = 0.05  # seconds between two looks at deadlines
 CONNECT = 5.0  # seconds for the head to take a connection
 ROUND = 1.0  # seconds between two looks at the hosts
 MEET = 20.0  # seconds for the first host that has engines to be seen
+FULL = ray.exceptions.ObjectStoreFullError, ray.exceptions.OutOfDiskError
 START = 60.0  # seconds for the engines of the hosts seen by then to come up
 
 
@@ -235,6 +236,11 @@ class Cluster:
         elif isinstance(error, ray.exceptions.RayActorError):
             if place.seat is call.seat:
                 self._roster.fell(place, now, str(error), crashed="worker process has died" in str(error))
+        elif isinstance(error, FULL):  # where it was to be scanned
+            self.counters["cluster.store_full"] += 1
+            for task in call.tasks:
+                self._large.unstored(task.job)
+            self._dispatch.broken(call.number, now)
         else:
             self.counters["cluster.call_failed"] += 1
             reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
@@ -288,7 +294,7 @@ class Cluster:
         """Puts bytes where all hosts can get them. Raises NoRoom."""
         try:
             return ray.put(data)
-        except (ray.exceptions.ObjectStoreFullError, ray.exceptions.OutOfDiskError) as error:
+        except FULL as error:
             self.counters["cluster.store_full"] += 1
             raise NoRoom(type(error).__name__) from None
 

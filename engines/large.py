@@ -48,8 +48,10 @@ class _Parts:
 
     wishes: dict[int, Seat]  # where they go: a seat for each engine's number
     size: int = 0  # bytes
-    loose: list[bytes] = field(default_factory=list)
-    stored: list[Any] = field(default_factory=list)  # those before: what Ray has of each
+    stored: list[Any] = field(default_factory=list)  # those that are in Ray's store alone
+    loose: list[bytes] = field(default_factory=list)  # those after
+    copies: list[Any] = field(default_factory=list)  # of these, in the store
+    direct: bool = False  # the store is full somewhere: they go in parts
     last: bytes = b""  # the end of an object, that goes with the call
 
 
@@ -100,15 +102,18 @@ class Large:
             return about, 0, parts.last
         if (vain := parts.wishes.pop(task.number, None)) is not None:
             self._wire.forget_at(vain, about.id)
-        try:
-            self._store(parts)
-        except NoRoom:
-            if parts.stored:
-                raise
-            self._hold(parts, seat, about.id)
-            return about, 0, parts.last
-        apart += parts.stored
-        return about, len(parts.stored), parts.last
+        if (whole := self._whole(parts)) is not None:
+            apart += whole
+            return about, len(whole), parts.last
+        if parts.stored:
+            raise NoRoom("the store of a host is full")
+        self._hold(parts, seat, about.id)
+        return about, 0, parts.last
+
+    def unstored(self, job: Job) -> None:
+        """The store of its host was full."""
+        if (parts := self._parts.get(job)) is not None:
+            parts.direct, parts.copies = True, []
 
     def done(self, job: Job) -> None:
         """All engines have spoken."""
@@ -122,7 +127,8 @@ class Large:
         parts.loose.append(piece)
         if sum(map(len, parts.loose)) >= LOOSE:
             with suppress(NoRoom):
-                self._store(parts)
+                parts.stored += self._stored(parts)
+                parts.loose.clear()
 
     def _hold(self, parts: _Parts, seat: Seat, key: str) -> None:
         begin = 0
@@ -130,7 +136,16 @@ class Large:
             self._wire.hold(seat, key, begin, piece)
             begin += len(piece)
 
-    def _store(self, parts: _Parts) -> None:
+    def _whole(self, parts: _Parts) -> list[Any] | None:
+        """All of it in the store; None where that has no room."""
+        if parts.direct:
+            return None
+        try:
+            parts.copies = parts.copies or self._stored(parts)
+        except NoRoom:
+            return None
+        return parts.stored + parts.copies
+
+    def _stored(self, parts: _Parts) -> list[Any]:
         groups = (parts.loose[at : at + STORED] for at in range(0, len(parts.loose), STORED))
-        parts.stored += [self._wire.store(b"".join(group)) for group in groups]
-        parts.loose.clear()
+        return [self._wire.store(b"".join(group)) for group in groups]

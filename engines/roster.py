@@ -19,6 +19,7 @@ from engines.scanner import Facts, refusal
 log = logging.getLogger(__name__)
 
 SILENCE = 4.0  # seconds without an answer after which a host gets nothing new
+AWAY = 1.0  # seconds between two looks at the times, above which we were kept from it
 LONGEST_PAUSE = 30.0  # seconds before an engine that died many times, or a host that says nothing, is tried again
 
 
@@ -50,6 +51,7 @@ class Roster:
         self.places: dict[tuple[str, str], Place] = {}
         self.settled = Event()  # once each host, and each engine of it, has come up or said why not
         self.counters = counters
+        self._ticked = 0.0
         self._wire = wire
         self._dispatch = dispatch
 
@@ -131,7 +133,10 @@ class Roster:
         self._retire(place, now)
 
     def tick(self, now: float) -> None:
-        """Looks at all that has a time."""
+        """Looks at all that has a time. While we were away nobody could be heard."""
+        away, self._ticked = now - (self._ticked or now), now
+        for host in self.hosts.values() if away > AWAY else ():
+            host.heard += away
         for host in self.hosts.values():
             self._hear(host, now)
         for seat in self._dispatch.late(now):

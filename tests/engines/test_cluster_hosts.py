@@ -161,8 +161,8 @@ def test_a_full_store_costs_no_object(tmp_path, monkeypatch):
             up(pool, 2)
             for number in range(40):
                 pool.submit(object_of(os.urandom(12_000_000), f"n{number}"), time.monotonic_ns())
-            told = Counter(verdict.status for one in pool.drain() for verdict in one.verdicts)
-            assert told == {"clean": 80}
+            told = Counter((verdict.status, verdict.reason) for one in pool.drain() for verdict in one.verdicts)
+            assert told == {("clean", None): 80}
             assert pool.counters["cluster.store_full"] > 0
         finally:
             pool.close()

@@ -133,3 +133,15 @@ def test_what_is_in_the_store_and_what_it_has_no_room_for_is_told(monkeypatch):
     assert [b"".join(wire.arrives(call)) for call in wire.calls] == [payload] * 2  # it is held there
     with pytest.raises(NoRoom, match="full"):
         wire.large.row(Task(job, 0, 0.0), wire.calls[0].seat, [])
+
+
+def test_what_a_host_has_no_room_for_goes_in_parts_the_next_time():
+    wire = Wire()
+    payload = os.urandom(3 * INLINE + 7)
+    job = wire.ask(payload)
+    assert [b"".join(wire.arrives(call)) for call in wire.calls] == [payload] * 2
+    stored = len(wire.stored)
+    wire.large.unstored(job)
+    wire.large.unstored(Job(object_of(b"small"), 0, 0, 2))
+    assert [b"".join(wire.arrives(call)) for call in wire.calls] == [payload] * 2
+    assert len(wire.stored) == stored

@@ -168,6 +168,11 @@ def test_a_silent_host_is_left_alone_until_it_answers(cluster, caplog):
     ]
 
 
+def test_nobody_is_silent_while_we_were_away(cluster):
+    cluster.seen("a", "b", later=10 * SILENCE)
+    assert not any(seat.paused for seat in cluster.dispatch.seats())
+
+
 def test_one_engine_that_is_stopped_does_not_silence_its_host(cluster):
     for _ in range(3 * int(SILENCE)):
         cluster.seen("a", "b", later=1)
