@@ -2,7 +2,7 @@
 
 python -m bench                     all groups
 python -m bench extract memory      some
-python -m bench --write             puts the table into bench/README.md as well
+python -m bench --write             puts the table into bench/README.md as well, beside what other groups have there
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from bench import cluster, extract, latency, memory, peers, scan, start, workers
+from bench import cluster, extract, faults, latency, memory, peers, scan, start, workers
 from bench.collection import HERE, Captures
-from bench.figures import Figure, text, write_json, write_markdown
+from bench.figures import Figure, text, together, write_json, write_markdown
 
 ROOT = Path(__file__).parent
 STARTER = ROOT.parent / "engines/starter"
@@ -29,6 +30,7 @@ GROUPS: dict[str, Group] = {
     "scan": partial(scan.figures, rules=STARTER),
     "latency": latency.figures,
     "cluster": cluster.figures,
+    "faults": faults.figures,
     "memory": memory.figures,
     "start": start.figures,
 }
@@ -44,9 +46,10 @@ def main() -> int:
     for name in given.groups or GROUPS:
         figures += _group(name, partial(scan.figures, rules=given.rules) if name == "scan" else GROUPS[name], places)
     print("\n" + text(figures), end="")
-    write_json(figures, ROOT / "results.json")
+    known = together(ROOT / "results.json", figures, [*GROUPS])
+    write_json(known, ROOT / "results.json")
     if given.write:
-        write_markdown(figures, ROOT / "README.md")
+        write_markdown(known, ROOT / "README.md")
     return int(any(figure.state == "MISSED" for figure in figures))
 
 
@@ -68,7 +71,7 @@ def _group(name: str, measure: Group, places: Captures) -> list[Figure]:
     with tempfile.TemporaryDirectory(prefix="tapscan-bench-") as home:
         figures = measure(places, Path(home))
     print(f"   {time.monotonic() - began:.0f} s", flush=True)
-    return figures
+    return [replace(figure, group=name) for figure in figures]
 
 
 if __name__ == "__main__":

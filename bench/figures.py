@@ -15,7 +15,9 @@ HEADER = ("figure", "measured", "goal", "must", "", "how")
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One line of the table. Smaller is better; `value` is None when it could not be measured, `how` then says why."""
+    """One line of the table. Smaller is better, or larger with `rising`; `value` is None when it could not be measured,
+    `how` then says why.
+    """
 
     name: str
     value: float | None
@@ -23,6 +25,8 @@ class Figure:
     goal: float | None = None
     must: float | None = None
     how: str = ""  # the absolute times behind a ratio, what was not installed
+    rising: bool = False
+    group: str = ""  # what it was measured with
 
     @property
     def state(self) -> str:
@@ -31,9 +35,9 @@ class Figure:
             return "not measured"
         if self.must is None:
             return ""
-        if self.goal is not None and self.value <= self.goal:
+        if self._reaches(self.goal):
             return "goal"
-        return "ok" if self.value <= self.must else "MISSED"
+        return "ok" if self._reaches(self.must) else "MISSED"
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -41,10 +45,15 @@ class Figure:
         numbers = (self._text(self.value), self._text(self.goal), self._text(self.must))
         return self.name, *numbers, self.state, self.how
 
+    def _reaches(self, limit: float | None) -> bool:
+        if self.value is None or limit is None:
+            return False
+        return self.value >= limit if self.rising else self.value <= limit
+
     def _text(self, value: float | None) -> str:
         if value is None:
             return "-"
-        return f"{value:.0f} {self.unit}" if self.unit in ("MB", "/s") else f"{value:.3g} {self.unit}"
+        return f"{value:,.0f} {self.unit}".rstrip() if self.unit in ("MB", "/s", "") else f"{value:.3g} {self.unit}"
 
 
 def text(figures: Sequence[Figure]) -> str:
@@ -67,6 +76,14 @@ def machine() -> str:
     models = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     model = models[0].split(":", 1)[1].strip() if models else platform.machine()
     return f"{len(os.sched_getaffinity(0))} cores ({model}), Python {platform.python_version()}"
+
+
+def together(path: Path, figures: Sequence[Figure], groups: Sequence[str]) -> list[Figure]:
+    """These, and those of an earlier run whose groups have not run now, in the order of all groups."""
+    before = json.loads(path.read_text())["figures"] if path.exists() else []
+    ran = {figure.group for figure in figures}
+    kept = [Figure(**{key: row[key] for key in row if key != "state"}) for row in before if row["group"] not in ran]
+    return sorted([*kept, *figures], key=lambda figure: groups.index(figure.group))
 
 
 def write_json(figures: Sequence[Figure], path: Path) -> None:

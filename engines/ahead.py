@@ -7,26 +7,10 @@ which nothing is kept any more goes as a whole when it is complete.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import field
 from threading import Condition
-from typing import Any
-
-from engines.dispatch import Seat
-from sensor.noun import state
 
 MAX_BYTES = 256 << 20  # of objects that are still arriving
 PATIENCE = 0.5  # seconds for a part that is late
-
-
-@state
-class Parts:
-    """Of one object, in a cluster."""
-
-    kept: list[Any] = field(default_factory=list)  # what Ray has of each
-    size: int = 0  # bytes
-    last: bytes = b""  # what came too late to go ahead
-    wishes: dict[int, Seat] = field(default_factory=dict)  # where they go: a seat for each engine's number
-    trouble: str | None = None  # why they can't be kept
 
 
 class Sent:

@@ -16,26 +16,24 @@ import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from dataclasses import replace
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from time import monotonic, monotonic_ns
 from typing import Any, Self, cast
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_max_direct_call_object_size", "524288")  # bytes of an argument
+os.environ.setdefault("RAY_max_direct_call_object_size", f"{2 << 20}")  # bytes of an argument: a call is less
 import ray
 from ray.experimental import internal_kv
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from engines.ahead import Parts
 from engines.dispatch import Call, Dispatch, Seat, Task
 from engines.lane import Job
+from engines.large import Large, NoRoom
 from engines.outcome import MAX_BYTES, MAX_OBJECTS, Outcome, Scanned
-from engines.parcel import label, pieces
-from engines.places import FIRST_PAUSE, Host, Place, reach
+from engines.places import FIRST_PAUSE, Host, NoHead, Place, reach
 from engines.roster import SILENCE, Roster
-from engines.scanner import Recipe, Row, Scanner, describe
+from engines.scanner import Recipe, Scanner, describe
 from engines.verdicts import Verdict
 from reassembly.objects import Object
 
@@ -43,12 +41,11 @@ log = logging.getLogger(__name__)
 
 NAMESPACE = "tapscan"  # of the actors' names
 DRAINED = "tapscan-drained"  # namespace of the nodes that are, at the head
-INLINE = 256 << 10  # bytes of an object that travel within the call; larger ones go once to each host
 TICK = 0.05  # seconds between two looks at deadlines
 CONNECT = 5.0  # seconds for the head to take a connection
 ROUND = 1.0  # seconds between two looks at the hosts
-LOST = 6.0  # seconds without the head after which the cluster is lost
 MEET = 20.0  # seconds for the first host that has engines to be seen
+FULL = ray.exceptions.ObjectStoreFullError, ray.exceptions.OutOfDiskError
 START = 60.0  # seconds for the engines of the hosts seen by then to come up
 
 
@@ -66,8 +63,11 @@ def connect(address: str) -> None:
         if address not in ("auto", "new"):
             reach(address, CONNECT)
         ray.init(log_to_driver=False, configure_logging=False, namespace=NAMESPACE, **own)
+    except NoHead as error:
+        raise ClusterError(str(error)) from None
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise ClusterError(str(error).splitlines()[0]) from None
+        asked = "" if address == "new" else "; are token and TLS those of the cluster?"
+        raise ClusterError(f"{str(error).splitlines()[0]}{asked}") from None
     finally:
         with contextlib.suppress(ValueError):  # not the main thread: Ray leaves it alone
             signal.signal(signal.SIGTERM, before)
@@ -78,8 +78,9 @@ disconnect = ray.shutdown
 
 class _Actor(Scanner):
     @ray.method(concurrency_group="health")
-    def ping(self) -> None:
-        """Answers as long as the host can be reached."""
+    def ping(self, queue: int) -> None:
+        """Answers as long as the host can be reached. `queue`: objects that wait at the sensor for such an engine."""
+        self.queue = queue
 
     @ray.method(concurrency_group="health")
     def hold(self, key: str, begin: int, part: bytes) -> None:
@@ -101,7 +102,8 @@ class Cluster:
     """Runs the engines of all hosts side by side. Made, used and closed by one thread.
 
     `address`: HOST:PORT of a cluster's head, "auto" for the one that this host belongs to, "new" for one of its own.
-    Raises ClusterError when there is none, or when none of its hosts can be used.
+    `heard`: called each time the head has answered. Raises ClusterError when there is none, or when none of its hosts
+    can be used.
     """
 
     def __init__(
@@ -112,22 +114,20 @@ class Cluster:
         max_bytes: int = MAX_BYTES,
         max_objects: int = MAX_OBJECTS,
         outcome: Outcome | None = None,
-        lost: Callable[[str], None] = log.error,
+        heard: Callable[[], None] = lambda: None,
     ) -> None:
         self.counters: Counter[str] = Counter()
         self._recipe = recipe
-        self._lost = lost
+        self._heard = heard
         self._outcome = outcome or Outcome(max_bytes, max_objects)
         self._inbox: SimpleQueue[tuple[Callable[..., object], tuple[Any, ...]]] = SimpleQueue()
         self._dispatch = Dispatch(self._send, self._say)
-        self._arriving: dict[str, Parts] = {}  # of objects that aren't complete yet, by their ids
-        self._parts: dict[Job, Parts] = {}  # of large objects
+        self._large = Large(self, self._dispatch)
         self._roster = Roster(self, self._dispatch, self.counters)
         self.hosts, self.places = self._roster.hosts, self._roster.places
         self._stop = Event()
         self._ready = self._roster.settled
         connect(address)
-        self._heard = monotonic()  # when the head last answered
         self._actor = ray.remote(concurrency_groups={"health": 1})(_Actor)  # type: ignore[call-overload]
         work = (self._run, "cluster"), (self._look, "cluster-hosts")
         self._threads = [Thread(target=one, name=name, daemon=True) for one, name in work]
@@ -146,11 +146,11 @@ class Cluster:
 
     def part(self, key: str, begin: int, piece: bytes) -> None:
         """Bytes from `begin` on of the object with the id `key`, which is still arriving; the caller bounds them."""
-        self._post(self._arrive, key, begin, piece)
+        self._post(self._large.part, key, begin, piece)
 
     def forget(self, key: str) -> None:
         """An object of which parts are there won't come."""
-        self._post(self._forget, key)
+        self._post(self._large.forget, key)
 
     def submit(self, target: Object, arrived: int) -> None:
         """Hands an object to all engines. `arrived`: monotonic ns of its last byte. Waits while too much is open."""
@@ -194,73 +194,32 @@ class Cluster:
         """Asks the head which hosts there are. Its own thread: where the head is gone, Ray waits long."""
         while not self._stop.wait(ROUND if self._ready.is_set() else 0.1):
             there = {node["NodeID"]: node["NodeManagerAddress"] for node in alive()}, drained()
-            self._heard = monotonic()
+            self._heard()
             self._post(self._seen, *there)
 
     def _ask(self, target: Object, arrived: int, submitted: int) -> None:
         job = Job(target, arrived, submitted, len(self._dispatch.desks))
-        if (parts := self._arriving.pop(target.id, None)) is not None or target.size > INLINE:
-            self._parts[job] = parts = parts or Parts()
-            self._complete(parts, target)
-            self._dispatch.expected(parts.wishes)
-            self._dispatch.ask(job, monotonic(), parts.wishes, parts.trouble)
-        else:
-            self._dispatch.ask(job, monotonic())
-
-    def _complete(self, parts: Parts, target: Object) -> None:
-        for piece in () if parts.trouble else pieces(target, parts.size):
-            if parts.size and len(piece) <= INLINE:
-                parts.last = piece
-            else:
-                self._keep(parts, piece)
-
-    def _arrive(self, key: str, begin: int, piece: bytes) -> None:
-        if (parts := self._arriving.get(key)) is None:
-            parts = self._arriving[key] = Parts(wishes=self._dispatch.expect())
-        if begin == parts.size and self._keep(parts, piece):
-            for place in self._there(parts):
-                place.actor.hold.remote(key, begin, parts.kept[-1])
-
-    def _there(self, parts: Parts) -> Iterator[Place]:
-        for seat in parts.wishes.values():
-            place = self.places.get((seat.post.host, seat.post.engine))
-            if place is not None and place.seat is seat:
-                yield place
-
-    @staticmethod
-    def _keep(parts: Parts, piece: bytes) -> bool:
-        try:
-            parts.kept.append(ray.put(piece))
-        except (ray.exceptions.ObjectStoreFullError, ray.exceptions.OutOfDiskError) as error:
-            parts.trouble = f"no room for it in the cluster: {type(error).__name__}"
-        parts.size += len(piece)
-        return parts.trouble is None
-
-    def _forget(self, key: str) -> None:
-        if (parts := self._arriving.pop(key, None)) is not None:
-            self._dispatch.expected(parts.wishes)
-            for place in self._there(parts):
-                place.actor.forget.remote(key)
+        self._dispatch.ask(job, monotonic(), self._large.complete(job))
 
     def _send(self, call: Call) -> None:
         place = self.places[call.seat.post.host, call.seat.post.engine]
         apart: list[Any] = []  # Ray hands these over itself, once to each host
-        rows = [self._row(task, call.seat, apart) for task in call.tasks]
+        rows, full = [], {}
+        for at, task in enumerate(call.tasks):
+            try:
+                rows.append(self._large.row(task, call.seat, apart))
+            except NoRoom as error:
+                full[at] = Verdict(place.engine, "error", reason=f"no room for it in the cluster: {error}")
+        if full:  # the others go without
+            told = [full.get(at) for at in range(len(call.tasks))]
+            self._post(self._dispatch.answered, call.number, told, monotonic())
+            return
         future = place.actor.scan.remote(rows, *apart).future()
         future.add_done_callback(lambda done: self._post(self._answer, place, call, done))
 
-    def _row(self, task: Task, seat: Seat, apart: list[Any]) -> Row:
-        about = label(task.job.target)
-        if (parts := self._parts.get(task.job)) is None:
-            return about, 0, b"".join(pieces(task.job.target))
-        if task.wish is seat:
-            return about, 0, parts.last
-        apart += parts.kept
-        return about, len(parts.kept), parts.last
-
     def _say(self, task: Task, verdict: Verdict) -> None:
         if task.job.say(task.number, verdict):
-            self._parts.pop(task.job, None)
+            self._large.done(task.job)
             self._outcome.finish(task.job)
 
     def _answer(self, place: Place, call: Call, done: Any) -> None:
@@ -269,7 +228,7 @@ class Cluster:
         if error is None:
             verdicts, stuck = done.result()
             waited = [max(call.begun - task.job.submitted / 1e9, 0.0) for task in call.tasks]
-            told = [one and replace(one, queued=one.queued + more) for one, more in zip(verdicts, waited, strict=True)]
+            told = [one and one.after(more) for one, more in zip(verdicts, waited, strict=True)]
             self._dispatch.answered(call.number, told, now)
             place.pause = FIRST_PAUSE
             if stuck:
@@ -277,6 +236,11 @@ class Cluster:
         elif isinstance(error, ray.exceptions.RayActorError):
             if place.seat is call.seat:
                 self._roster.fell(place, now, str(error), crashed="worker process has died" in str(error))
+        elif isinstance(error, FULL):  # where it was to be scanned
+            self.counters["cluster.store_full"] += 1
+            for task in call.tasks:
+                self._large.unstored(task.job)
+            self._dispatch.broken(call.number, now)
         else:
             self.counters["cluster.call_failed"] += 1
             reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
@@ -293,7 +257,7 @@ class Cluster:
 
     def _met(self, host: Host, done: Any) -> None:
         if error := done.exception():
-            self._roster.unmet(host, f"{type(error).__name__}: {str(error).strip().splitlines()[-1]}")
+            self._roster.unmet(host, monotonic(), f"{type(error).__name__}: {str(error).strip().splitlines()[-1]}")
         else:
             self._roster.met(host, done.result())
 
@@ -316,25 +280,48 @@ class Cluster:
         else:
             self._roster.up(place, monotonic(), *done.result())
 
+    def hold(self, seat: Seat, key: str, begin: int, part: bytes) -> None:
+        """A part of a large object goes where an engine is."""
+        for place in self._sat(seat):
+            place.actor.hold.remote(key, begin, part)
+
+    def forget_at(self, seat: Seat, key: str) -> None:
+        """What is held there isn't needed."""
+        for place in self._sat(seat):
+            place.actor.forget.remote(key)
+
+    def store(self, data: bytes) -> Any:
+        """Puts bytes where all hosts can get them. Raises NoRoom."""
+        try:
+            return ray.put(data)
+        except FULL as error:
+            self.counters["cluster.store_full"] += 1
+            raise NoRoom(type(error).__name__) from None
+
+    def _sat(self, seat: Seat) -> Iterator[Place]:
+        place = self.places.get((seat.post.host, seat.post.engine))
+        if place is not None and place.seat is seat:
+            yield place
+
     def end(self, place: Place) -> None:
         """Ends the actor of a place."""
         ray.kill(place.actor)
 
     def ping(self, place: Place) -> None:
         """Asks whether the host of a place is there."""
-        place.actor.ping.remote().future().add_done_callback(lambda done: self._post(self._pong, place.host, done))
+        actor = place.actor
+        asked = actor.ping.remote(self._dispatch.queue(place.engine)).future()
+        asked.add_done_callback(lambda done: self._post(self._pong, place, actor, done))
 
-    def _pong(self, host: Host, done: Any) -> None:
-        host.asked = False
+    def _pong(self, place: Place, actor: Any, done: Any) -> None:
+        if place.actor is actor:
+            place.asked = False
         if done.exception() is None:
-            host.heard = monotonic()
+            place.host.heard = monotonic()
 
     def _tick(self, now: float) -> None:
         self._roster.tick(now)
         self._dispatch.expire(now)
-        if now - self._heard > LOST:
-            self._heard = now
-            self._lost("the head of the cluster doesn't answer")
 
 
 def alive() -> list[dict[str, Any]]:

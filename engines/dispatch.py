@@ -94,10 +94,19 @@ class Seat:
 
         Calls are bounded as well: what comes while they are on their way waits, and travels together.
         """
-        quick = self.pace is not None and self.pace < QUICK
-        if self.paused or self.alone or len(self.calls) >= self.post.slots * (1 + quick):
+        if self.paused or self.alone or len(self.calls) >= self.post.slots * (1 + self.quick()):
             return 0
-        return (2 * max(self.post.slots, self.together()) if quick else self.post.slots) - self.open
+        return (2 * max(self.post.slots, self.together()) if self.quick() else self.post.slots) - self.open
+
+    def takes(self, share: int) -> bool:
+        """Whether some of so many that wait go there now. What has enough in advance waits for as many as a call takes:
+        few at a time would cost more than their scans.
+        """
+        return self.free() >= (min(self.together(), share) if self.quick() else 1)
+
+    def quick(self) -> bool:
+        """Whether its scans take less time than the way there."""
+        return self.pace is not None and self.pace < QUICK
 
     def note(self, seconds: float) -> None:
         """Learns how long a scan takes."""
@@ -128,6 +137,8 @@ class Desk:
         self.trouble: str | None = None  # why it can't be made anywhere
 
 
+NO_WISHES: Mapping[int, Seat] = {}
+
 Send = Callable[[Call], None]
 Say = Callable[[Task, Verdict], None]
 
@@ -150,6 +161,11 @@ class Dispatch:
             self.desks.append(self._by_name[name])
         return self._by_name[name]
 
+    def queue(self, engine: str) -> int:
+        """How many objects wait for an engine."""
+        desk = self.desk(engine)
+        return len(desk.waiting) + len(desk.suspects)
+
     def seats(self) -> Iterator[Seat]:
         """All seats of all engines."""
         for desk in self.desks:
@@ -165,8 +181,9 @@ class Dispatch:
         return seat
 
     def expect(self) -> dict[int, Seat]:
-        """Where an object that arrives now may go when it is complete: for each engine, by its number."""
-        here = {desk.number: [seat for seat in desk.seats if not seat.paused] for desk in self.desks}
+        """Where an object that arrives now may go when it is complete, by the numbers of engines without a queue."""
+        idle = [desk for desk in self.desks if not desk.waiting]
+        here = {desk.number: [seat for seat in desk.seats if not seat.paused] for desk in idle}
         wishes = {number: min(seats, key=_burden) for number, seats in here.items() if seats}
         for seat in wishes.values():
             seat.coming += 1
@@ -178,17 +195,13 @@ class Dispatch:
         for seat in wishes.values():
             seat.coming -= 1
 
-    def ask(self, job: Job, now: float, wishes: Mapping[int, Seat] | None = None, trouble: str | None = None) -> None:
-        """Queues an object for all engines. `wishes`: where parts of it have gone; `trouble`: why none can scan it."""
+    def ask(self, job: Job, now: float, wishes: Mapping[int, Seat] = NO_WISHES) -> None:
+        """Queues an object for all engines. `wishes`: where parts of it have gone."""
         for desk in self.desks:
             if desk.number in job.verdicts:
                 continue
-            task = Task(job, desk.number, now, wishes.get(desk.number) if wishes else None)
-            if trouble is not None:
-                self._say(task, Verdict(desk.name, "error", reason=trouble))
-            else:
-                desk.waiting.append(task)
-                self._move(desk, now)
+            desk.waiting.append(Task(job, desk.number, now, wishes.get(desk.number)))
+            self._move(desk, now)
 
     def refuse(self, engine: str, why: str) -> None:
         """No host can make this engine, as long as none is seated: its objects needn't wait."""
@@ -205,7 +218,7 @@ class Dispatch:
             return
         seat = self._off(call)
         desk = self.desk(seat.post.engine)
-        if said := [verdict for verdict in verdicts if verdict is not None]:
+        if said := [verdict for verdict in verdicts if verdict is not None and verdict.seconds]:
             seat.note(sum(verdict.seconds for verdict in said) / len(said))
         for task, verdict in zip(call.tasks, verdicts, strict=True):
             if verdict is not None:
@@ -301,7 +314,8 @@ class Dispatch:
         self._move_suspects(desk, now)
         self._refuse(desk)
         while desk.waiting:
-            seats = [seat for seat in desk.seats if seat.free() > 0]
+            share = self._share(desk)
+            seats = [seat for seat in desk.seats if seat.takes(share)]
             if not seats:
                 return
             wish = desk.waiting[0].wish
@@ -321,10 +335,14 @@ class Dispatch:
             if not seat.calls:
                 self._put(seat, [desk.suspects.popleft()], now)
 
+    @staticmethod
+    def _share(desk: Desk) -> int:
+        """Of what waits, for each seat."""
+        return -(-len(desk.waiting) // max(sum(not seat.paused for seat in desk.seats), 1))
+
     def _batch(self, desk: Desk, seat: Seat) -> list[Task]:
         """The next to travel together: no more than a fair share of the queue."""
-        seats = sum(not one.paused for one in desk.seats)
-        share = min(seat.together(), seat.free(), -(-len(desk.waiting) // seats))
+        share = min(seat.together(), seat.free(), self._share(desk))
         tasks = [desk.waiting.popleft()]
         size = tasks[0].job.target.size
         while len(tasks) < share and (size := size + desk.waiting[0].job.target.size) <= TOGETHER_BYTES:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from threading import Event, Lock, Thread
+from time import monotonic
 from typing import Any, Self, TypeVar
 
 from engines.ahead import Sent
@@ -31,10 +32,13 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
+LOST = 6.0  # seconds without a word of the head after which the cluster is lost
+PAUSE = 1.0  # seconds between two looks whether it is
+COME = 30.0  # the same when it is begun with: Ray looks around first
 RETRY = 5.0  # seconds between two tries to get back to a cluster that was lost
 FAREWELL = 10.0  # seconds for the process to leave the cluster in order
 TOGETHER = 64  # objects or verdicts in one message, at most; nothing waits for company
-MESSAGE = 1 << 20  # bytes of them, but for the last
+MESSAGE = 256 << 10  # bytes of them, but for the last: a large object is on its way while it is read
 CHILD = "import engines.failover as f, sys; f.child(int(sys.argv[1]))"
 
 
@@ -136,16 +140,19 @@ class Failover:
             self._return()
 
     def _listen(self, link: _Link) -> str:
+        heard = monotonic()
         for said in link.heard():
-            if said[0] == "scanned":
+            if said[0] == "heard":
+                heard = monotonic()
+            elif said[0] == "scanned":
                 for number, submitted, verdicts in said[1]:
                     self._scanned(number, submitted, verdicts)
             elif said[0] == "counters":
                 self.counters.update(said[1])
             elif said[0] == "log":
                 log.log(said[1], "%s", said[2])
-            elif said[0] == "lost":
-                return str(said[1])
+            if monotonic() - heard > LOST:
+                return "its head doesn't answer"
         return "its process ended"
 
     def _scanned(self, number: int, submitted: int, verdicts: dict[int, Any]) -> None:
@@ -216,24 +223,31 @@ class _Link:
 
     def wait(self) -> str | None:
         """Until the cluster is there: None; or why not."""
+        why, heard = "its process ended at once", monotonic()
         for said in self.heard():
             if said[0] == "up":
                 return None
-            if said[0] == "lost":
-                self.end()
-                return str(said[1])
+            if said[0] == "none":
+                why = str(said[1])
+                break
+            if said[0] == "heard":
+                heard = monotonic()
+            elif monotonic() - heard > COME:
+                why = f"its head doesn't answer in {COME:.0f} s"
+                break
         self.end()
-        return "its process ended at once"
+        return why
 
     def send(self, number: int, target: Object, arrived: int) -> None:
         """Never waits."""
         self._queue.put(("object", number, target, arrived, self.sent.claim(target.id)))
 
     def heard(self) -> Iterator[tuple[Any, ...]]:
-        """What it says, until its end."""
+        """What it says, until its end; `("",)` when that is nothing for a while."""
         with contextlib.suppress(EOFError, OSError):
             while True:
-                yield pickle.loads(self._connection.recv_bytes())  # from our own child
+                said = self._connection.poll(PAUSE)
+                yield pickle.loads(self._connection.recv_bytes()) if said else ("",)  # from our own child
 
     def leave(self) -> None:
         """Lets it leave the cluster in order."""
@@ -254,7 +268,7 @@ class _Link:
                 message, size = [], 0
                 for row in (row for item in items for row in _rows(*item)):
                     message.append(row)
-                    if (size := size + len(row[-1])) > MESSAGE:
+                    if (size := size + len(row[-1])) >= MESSAGE:
                         self._connection.send(message)
                         message, size = [], 0
                 self._connection.send(message)
@@ -296,9 +310,9 @@ def child(descriptor: int) -> None:
     told = _Told(pipe)
     logging.getLogger().addHandler(told.handler())
     try:
-        cluster = Cluster(recipe, address, outcome=told, lost=told.lost)
+        cluster = Cluster(recipe, address, outcome=told, heard=lambda: told.say("heard"))
     except ClusterError as error:
-        told.say("lost", str(error))
+        told.say("none", str(error))
         return
     told.say("up")
 
@@ -334,10 +348,6 @@ class _Told(Outcome):
         """One message; a parent that is gone needs none."""
         with self._one, contextlib.suppress(OSError):
             self._pipe.send(words)
-
-    def lost(self, why: str) -> None:
-        """The parent ends us."""
-        self.say("lost", why)
 
     def enter(self, target: Object) -> None:
         """The parent counts."""

@@ -12,7 +12,7 @@ from tempfile import NamedTemporaryFile
 from reassembly.objects import Content, Object
 
 IN_MEMORY = 16 << 20  # bytes of an object that a host keeps in memory while it is scanned
-PIECE = 1 << 20  # bytes of one piece of a larger one
+PIECE = 256 << 10  # bytes of one piece of a larger one
 
 
 def label(target: Object) -> Object:

@@ -24,7 +24,7 @@ class Host:
     facts: Facts | None = None
     refused: str | None = None  # why nothing is sent to it
     heard: float = 0.0  # when it last answered
-    asked: bool = False  # an answer is due
+    meet_at: float | None = None  # when it is asked once more who it is
     silent: bool = False
     drained: bool = False  # an operator wants nothing new to go there
 
@@ -42,11 +42,16 @@ class Place:
     trouble: str | None = None
     pause: float = FIRST_PAUSE
     retry_at: float | None = None
+    asked: bool = False  # an answer is due
     leaving: bool = False  # replaced as soon as nothing is open there
 
 
+class NoHead(Exception):
+    """Nothing that is one answers; the text says what does."""
+
+
 def reach(address: str, seconds: float) -> None:
-    """Raises ConnectionError where no head answers as Ray will speak to it: Ray itself would wait, and for how long.
+    """Raises NoHead where no head answers as Ray will speak to it: Ray itself would wait, and for how long.
 
     It is greeted as gRPC does, with a connection preface (RFC 9113, section 3.4); SETTINGS come back (6.5).
     """
@@ -59,11 +64,11 @@ def reach(address: str, seconds: float) -> None:
             secured.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, SETTINGS, 0, 0, 0, 0, 0)))
             said = secured.recv(9)
     except ssl.SSLError as error:
-        raise ConnectionError(f"TLS fails: {error.reason or error}") from None
+        raise NoHead(f"TLS fails: {error.reason or error}") from None
     except (OSError, ValueError) as error:
-        raise ConnectionError(f"nothing answers: {error}") from None
+        raise NoHead(f"nothing answers: {error}") from None
     if said[3:4] != bytes((SETTINGS,)):
-        raise ConnectionError("what answers is no head of a cluster, or has TLS and we have not")
+        raise NoHead("what answers is no head of a cluster, or has TLS and we have not")
 
 
 def _tls() -> ssl.SSLContext:

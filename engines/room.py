@@ -169,6 +169,8 @@ class Room:
 
     def _refuse(self, waiting: _Waiting) -> None:
         target = waiting.target
+        if self._pool.ahead is not None:
+            self._pool.ahead.forget(target.id)
         self.counters["overload.objects"] += 1
         self.counters["overload.bytes"] += target.size
         if monotonic() - self._told > TELL or not self._told:

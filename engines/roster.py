@@ -19,7 +19,8 @@ from engines.scanner import Facts, refusal
 log = logging.getLogger(__name__)
 
 SILENCE = 4.0  # seconds without an answer after which a host gets nothing new
-LONGEST_PAUSE = 30.0  # seconds before an engine that died many times is started again
+AWAY = 1.0  # seconds between two looks at the times, above which we were kept from it
+LONGEST_PAUSE = 30.0  # seconds before an engine that died many times, or a host that says nothing, is tried again
 
 
 class Wire(Protocol):
@@ -38,7 +39,7 @@ class Wire(Protocol):
         ...
 
     def ping(self, place: Place) -> None:
-        """Is its host there? Its `heard` and `asked` say so."""
+        """Is its host there? `heard` of the host, and `asked` of the place, say so."""
         ...
 
 
@@ -50,6 +51,7 @@ class Roster:
         self.places: dict[tuple[str, str], Place] = {}
         self.settled = Event()  # once each host, and each engine of it, has come up or said why not
         self.counters = counters
+        self._ticked = 0.0
         self._wire = wire
         self._dispatch = dispatch
 
@@ -63,11 +65,16 @@ class Roster:
         for host in self.hosts.values():
             if host.drained != (host.node in drained):
                 self._drain(host, now)
+            if host.meet_at is not None and now > host.meet_at:
+                host.meet_at = None
+                self._wire.meet(host)
             self._ping(host, now)
 
     def met(self, host: Host, facts: Facts) -> None:
         """What a host says of itself."""
-        host.facts = facts
+        if self.hosts.get(host.node) is not host:  # it is gone again
+            return
+        host.facts, host.refused = facts, None
         if (why := refusal(host.address, facts)) is not None:
             self._refuse(host, why)
             return
@@ -77,8 +84,9 @@ class Roster:
             self._start(place)
         self._settle()
 
-    def unmet(self, host: Host, why: str) -> None:
-        """A host can't say who it is."""
+    def unmet(self, host: Host, now: float, why: str) -> None:
+        """A host can't say who it is; it is asked again."""
+        host.meet_at = now + LONGEST_PAUSE
         self._refuse(host, f"{host.address}: {why}")
 
     def up(
@@ -92,8 +100,11 @@ class Roster:
 
     def unmade(self, place: Place, now: float, why: str, for_good: bool) -> None:
         """It can't be made there. Where no other host can, its objects needn't wait for it."""
-        self.fell(place, now, why, crashed=False)
-        place.trouble = why.strip().splitlines()[-1]
+        why = why.strip().splitlines()[-1]
+        if why != place.trouble:
+            log.warning("engine %s on %s can't be started: %s", place.engine, place.host.address, why)
+        self._lift(place, now, crashed=False)
+        place.trouble = why
         others = [other for other in self.places.values() if other.engine == place.engine]
         if for_good and all(other.trouble and other.seat is None for other in others):
             self._dispatch.refuse(place.engine, place.trouble)
@@ -103,10 +114,13 @@ class Roster:
         """An actor is gone: its objects go elsewhere, and it is started again where its host lives."""
         self.counters["cluster.actor_died"] += 1
         log.warning("engine %s on %s is gone: %s", place.engine, place.host.address, why.splitlines()[0])
+        self._lift(place, now, crashed)
+
+    def _lift(self, place: Place, now: float, crashed: bool) -> None:
         if place.seat is not None:
             self._dispatch.unseat(place.seat, now, crashed)
         place.seat = place.actor = None
-        place.leaving = False
+        place.leaving = place.asked = False
         place.retry_at = now + place.pause
         place.pause = min(place.pause * 2, LONGEST_PAUSE)
 
@@ -119,7 +133,10 @@ class Roster:
         self._retire(place, now)
 
     def tick(self, now: float) -> None:
-        """Looks at all that has a time."""
+        """Looks at all that has a time. While we were away nobody could be heard."""
+        away, self._ticked = now - (self._ticked or now), now
+        for host in self.hosts.values() if away > AWAY else ():
+            host.heard += away
         for host in self.hosts.values():
             self._hear(host, now)
         for seat in self._dispatch.late(now):
@@ -141,8 +158,9 @@ class Roster:
                 self._dispatch.unseat(place.seat, now, crashed=False)
 
     def _refuse(self, host: Host, why: str) -> None:
+        if host.refused != why:
+            log.error("host refused: %s", why)
         host.refused = why
-        log.error("host refused: %s", why)
         self._settle()
 
     def _drain(self, host: Host, now: float) -> None:
@@ -170,15 +188,18 @@ class Roster:
             self.counters["cluster.actor_replaced"] += not place.host.drained
         if place.actor is not None:
             self._wire.end(place)
-        place.seat, place.actor, place.leaving = None, None, False
+        place.seat = place.actor = None
+        place.leaving = place.asked = False
         self._start(place)
 
     def _ping(self, host: Host, now: float) -> None:
+        """Asks all its engines: one that is stopped says nothing of its host."""
         if not (seated := [place for place in self._at(host) if place.seat is not None]):
             host.heard = now
-        elif not host.asked:
-            host.asked = True
-            self._wire.ping(seated[0])
+        for place in seated:
+            if not place.asked:
+                place.asked = True
+                self._wire.ping(place)
 
     def _hear(self, host: Host, now: float) -> None:
         silent = now - host.heard > SILENCE

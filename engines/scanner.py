@@ -70,6 +70,7 @@ class Scanner:
         self._engine = recipe.make(name)
         self._lane = Lane(0, self._engine, host, self._finished, Counter())
         self.held = Held()
+        self.queue = 0  # objects that wait at its sensor for such an engine
         self._scanned = self._errors = 0
         self._lately: deque[tuple[float, int, float]] = deque(maxlen=KEPT)  # when, bytes, seconds
         Thread(target=self._watch, name="engine-deadlines", daemon=True).start()
@@ -112,6 +113,8 @@ class Scanner:
             "scanned": self._scanned,
             "errors": self._errors,
             "waiting": self._lane.waiting(),
+            "queue": self.queue,
+            "seconds": LATELY,
             "objects_s": len(lately) / LATELY,
             "mb_s": sum(size for _, size, _ in lately) / LATELY / 1e6,
             "median_ms": spent[len(spent) // 2] if spent else None,

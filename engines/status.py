@@ -22,7 +22,7 @@ ANSWER = 5.0  # seconds for actors to say what they have done
 
 @noun
 class EngineStatus:
-    """One engine on one host, for all sensors together: an actor each. Rates and quantiles are of the last seconds."""
+    """One engine on one host, for all sensors together: an actor each."""
 
     name: str
     actors: int
@@ -31,7 +31,9 @@ class EngineStatus:
     database: str | None = None
     scanned: int = 0
     errors: int = 0
-    waiting: int = 0
+    waiting: int = 0  # objects there
+    queue: int = 0  # objects at the sensors, for whichever host is free first
+    seconds: float = 0.0  # that rates and quantiles are of
     objects_s: float = 0.0
     mb_s: float = 0.0
     median_ms: float | None = None  # of the slowest actor
@@ -124,8 +126,9 @@ def together(engine: str, said: Sequence[Any]) -> EngineStatus:
     known: dict[str, Any] = {}
     for key in ("version", "database"):
         known[key] = ", ".join(sorted({one[key] for one in done if one[key]})) or None
-    for key in ("scanned", "errors", "waiting", "objects_s", "mb_s"):
+    for key in ("scanned", "errors", "waiting", "queue", "objects_s", "mb_s"):
         known[key] = sum(one[key] for one in done)
     for key in ("median_ms", "p99_ms"):
         known[key] = max((one[key] for one in done if one[key] is not None), default=None)
+    known["seconds"] = max((one["seconds"] for one in done), default=0.0)
     return EngineStatus(engine, len(said), len(said) - len(done), **known)

@@ -30,6 +30,22 @@ class Verdict:
     host: str | None = None
     rule: Mapping[str, str] | None = None  # ECS rule.* of the best hit: name, ruleset, author, description, reference
 
+    def after(self, seconds: float) -> Verdict:
+        """The same with so much more time before its engine."""
+        versions = self.engine_version, self.database_version
+        return Verdict(
+            self.engine,
+            self.status,
+            self.signature,
+            self.signatures,
+            self.reason,
+            *versions,
+            self.seconds,
+            self.queued + seconds,
+            self.host,
+            self.rule,
+        )
+
     def given_by(self, version: str | None, database: str | None, host: str, seconds: float, queued: float) -> Verdict:
         """The same with who gave it and how long that took; versions that it names itself stay."""
         return Verdict(

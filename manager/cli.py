@@ -121,7 +121,8 @@ def _cluster_drain(given: Namespace) -> int:
 def _member(given: Namespace) -> Member:
     from manager.cluster import Member
 
-    return Member(given.bind, given.config, given.token, given.name, tls=given.tls)
+    memory = None if given.memory is None else given.memory << 20
+    return Member(given.bind, given.config, given.token, given.name, memory, given.tls)
 
 
 def parser() -> Parser:
@@ -190,6 +191,8 @@ def _takes_member(command: Parser) -> None:
     command.add_argument("--bind", metavar="IP", required=True, help="the address of this host that the others reach")
     _takes_access(command)
     command.add_argument("--name", metavar="NAME", help="of this host, in verdicts (default: its host name)")
+    words = "for objects on their way, at least 80 (default: Ray's, 30 %% of the host's); more of them are on disk"
+    command.add_argument("--memory", metavar="MB", type=int, help=words)
     _takes_config(command, json=False)
 
 

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 PAUSE = 2.0  # seconds between two looks
 PATIENCE = 40.0  # seconds for the head; Ray itself would end the process after a minute
 SEEN = 2.0  # seconds in which all sensors have heard that a host is drained
-COLUMNS = ("engine", "version", ">actors", ">scanned", ">/s", ">MB/s", ">errors", ">waiting", ">median", ">99 %")
+RATES = ">scanned", ">/s", ">MB/s", ">errors"
+COLUMNS = "engine", "version", ">actors", *RATES, ">waiting", ">queue", ">median", ">99 %"
 
 
 @noun
@@ -93,8 +94,7 @@ def _status(asked: Asked) -> Iterator[Status]:
         with _hushed():
             status = Status(HostEngines(), asked.address)
     except ClusterError as error:
-        hint = "" if "nothing answers" in str(error) else "; are token and TLS those of the cluster?"
-        raise Stop(f"{asked.address}: {error}{hint}") from None
+        raise Stop(f"{asked.address}: {error}") from None
     try:
         yield status
     finally:
@@ -178,6 +178,7 @@ def _figures(engine: EngineStatus) -> Iterator[str]:
     yield f"{engine.mb_s:,.2f}"
     yield f"{engine.errors:,}"
     yield f"{engine.waiting:,}"
+    yield f"{engine.queue:,}"
     yield from ("" if ms is None else f"{ms:,.2f} ms" for ms in (engine.median_ms, engine.p99_ms))
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 ROWS = 100_000  # kept at once, about 40 MB; a hostile capture may claim a minute of its own for every packet
 MINUTE = 60_000_000_000  # ns
+EVER = 1 << 64  # minutes: before all of them
 
 _ANSWERS = ("clean", "malicious", "suspicious")
 
@@ -67,7 +68,7 @@ class Coverage:
 
     def __init__(self) -> None:
         self._rows: dict[tuple[str, int, str, str | None], Tally] = {}
-        self._first = 0  # the first minute that isn't closed
+        self._first = -EVER  # the first minute that isn't closed
 
     def flow(self, end: FlowEnd) -> None:
         """A flow is over."""

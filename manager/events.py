@@ -195,6 +195,7 @@ class Documents:
                 "dataset": "tapscan.sensor",
                 "module": "tapscan",
                 "created": now,
+                "duration": round(engine.seconds * 1e9) if engine else 0,
                 "outcome": "failure" if host.refused else "success",
             },
             "data_stream": self._streams["tapscan.sensor"],

@@ -155,6 +155,7 @@ def metric_fields(engine: EngineStatus) -> Document:
         "actors": engine.actors,
         "silent": engine.silent,
         "queue": engine.waiting,
+        "sensor_queue": engine.queue,
         "scanned": engine.scanned,
         "errors": engine.errors,
         "objects_s": round(engine.objects_s, 3),

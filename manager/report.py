@@ -42,6 +42,7 @@ REASONS = {
     "end_of_capture": "the capture ends first",
     "error": "no engine could (error)",
     "timeout": "no engine in time",
+    "overload": "the engines can't keep up",
     "skipped": "passed over by every engine",
     "no_engine": "no engine",
 }

@@ -148,6 +148,7 @@ class Job:
             yield from rest(pool, alarms)
         finally:
             pool.close()
+            summary.counters.update(pool.counters)
 
     def _timelines(
         self, shard: Shard, summary: Summary, after: After, ahead: Ahead | None = None

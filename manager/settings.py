@@ -49,7 +49,7 @@ class PoolSettings:
     token: str | None = None  # with "ray": file with the token of the cluster; unset: ~/.ray/auth_token
     tls: str | None = None  # with "ray": folder with cert.pem, key.pem and ca.pem, where the cluster has TLS
     max_bytes: int = 256 << 20  # of objects that wait for engines in memory
-    when_full: Literal["wait", "spill"] = "wait"  # beyond: reading pauses, or objects wait on disk
+    when_full: Literal["wait", "spill"] = "wait"  # beyond: reading pauses; or the disk, and flows that go on first
     max_disk: int = 4 << 30  # with "spill": bytes on disk; beyond, objects are not scanned (`overload`)
     crashed: str | None = None  # folder for objects that crash an engine; unset: crashed/ of the state directory
 

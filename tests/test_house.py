@@ -29,6 +29,7 @@ NO_ENGINES = {
     "room",
     "spill",
     "ahead",
+    "large",
     "cluster",
     "failover",
     "gates",

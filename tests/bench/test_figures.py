@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bench.figures import BEGIN, END, Figure, markdown, text, write_json, write_markdown
+from bench.figures import BEGIN, END, Figure, markdown, text, together, write_json, write_markdown
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,11 @@ from bench.figures import BEGIN, END, Figure, markdown, text, write_json, write_
 )
 def test_state(value, goal, must, state):
     assert Figure("speed", value, "x", goal, must).state == state
+
+
+@pytest.mark.parametrize(("value", "state"), [(0.96, "goal"), (0.95, "goal"), (0.9, "ok"), (0.89, "MISSED")])
+def test_state_where_larger_is_better(value, state):
+    assert Figure("speed", value, "x", 0.95, 0.9, rising=True).state == state
 
 
 def test_table_shows_the_reason_why_there_is_no_figure():
@@ -59,3 +64,14 @@ def test_json_has_what_the_table_has(tmp_path):
     write_json([Figure("one", 2.0, "s", 1.0, 1.5)], tmp_path / "results.json")
     (figure,) = json.loads((tmp_path / "results.json").read_text())["figures"]
     assert (figure["name"], figure["value"], figure["must"], figure["state"]) == ("one", 2.0, 1.5, "MISSED")
+
+
+def test_what_has_not_run_now_stays_and_the_order_is_that_of_the_groups(tmp_path):
+    path = tmp_path / "results.json"
+    groups = ["first", "second"]
+    assert together(path, [], groups) == []
+    before = [Figure("a", 1.0, "s", 2.0, 3.0, "how", group="first"), Figure("b", 1.0, rising=True, group="second")]
+    write_json(before, path)
+    now = [Figure("c", 2.0, group="first"), Figure("d", 3.0, group="first")]
+    assert together(path, now, groups) == [*now, before[1]]
+    assert together(path, [Figure("e", 1.0, group="second")], groups) == [before[0], Figure("e", 1.0, group="second")]

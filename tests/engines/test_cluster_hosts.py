@@ -146,3 +146,23 @@ def test_the_head_is_lost_and_comes_back(tmp_path, monkeypatch):
 
 def local(outcome):
     return Pool([KITCHEN.make(name) for name in KITCHEN.names()], outcome=outcome)
+
+
+def test_a_full_store_costs_no_object(tmp_path, monkeypatch):
+    """More is with the engines than the hosts' stores hold, and Ray may not use the disk."""
+    needed()
+    with Hosts(tmp_path, "--memory", "80", RAY_local_fs_capacity_threshold="0.0001") as hosts:
+        for name, value in hosts.environment.items():
+            monkeypatch.setenv(name, value)
+        hosts.add("a")
+        hosts.wait()
+        pool = Cluster(Kitchen({"one": ("wait_400_ms", 10.0, 16), "two": ("digest", 10.0, 8)}), hosts.address)
+        try:
+            up(pool, 2)
+            for number in range(40):
+                pool.submit(object_of(os.urandom(12_000_000), f"n{number}"), time.monotonic_ns())
+            told = Counter((verdict.status, verdict.reason) for one in pool.drain() for verdict in one.verdicts)
+            assert told == {("clean", None): 80}
+            assert pool.counters["cluster.store_full"] > 0
+        finally:
+            pool.close()

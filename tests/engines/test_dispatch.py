@@ -167,6 +167,18 @@ def test_objects_that_come_one_by_one_travel_together_once_there_is_a_queue():
     assert calls < 1000 / 4
 
 
+def test_while_there_is_a_queue_a_quick_engine_is_given_no_less_than_travels_together():
+    desks = Desks("a", slots=2)
+    quick(desks, desks.seats[0], 0.01)  # ten in 50 ms
+    desks.ask(*(f"{number}" for number in range(70)))
+    sizes = []
+    while desks.dispatch.desks[0].waiting:
+        before = [*desks.sent]
+        desks.answer(desks.sent[0], 0.01)
+        sizes += [len(names(call)) for call in desks.sent if call not in before]
+    assert sizes == [10, 10, 10, 10, 10, 10, 6]  # after four that came when there was no queue
+
+
 def test_no_more_than_a_fair_share_of_the_queue_travels_together():
     desks = Desks("a", "b")
     for seat in desks.seats:
@@ -642,7 +654,9 @@ class Cluster(RuleBasedStateMachine):
     @invariant()
     def nothing_waits_that_could_go(self):
         for desk in self.dispatch.desks:
-            assert not desk.waiting or all(seat.free() <= 0 for seat in desk.seats)
+            share = self.dispatch._share(desk)
+            assert not desk.waiting or not any(seat.takes(share) for seat in desk.seats)
+            assert not desk.waiting or all(seat.calls or seat.paused for seat in desk.seats)
             if desk.suspects and any(not seat.paused for seat in desk.seats):
                 assert any(seat.alone and not seat.paused for seat in desk.seats)
 

@@ -98,6 +98,30 @@ def test_when_it_is_lost_the_local_engines_go_on_and_it_comes_back(pool, caplog,
     assert any(record.getMessage() == "the cluster is back" for record in caplog.records)
 
 
+SILENT = "import sys, time; from multiprocessing.connection import Connection as C; C(int(sys.argv[1])).send({}); "
+
+
+def test_a_cluster_that_never_comes_up_is_given_up(monkeypatch):
+    monkeypatch.setattr(failover, "CHILD", "import time; time.sleep(60)")
+    monkeypatch.setattr(failover, "PAUSE", 0.1)
+    monkeypatch.setattr(failover, "COME", 0.3)
+    with pytest.raises(NoCluster, match="doesn't answer"):
+        Failover(KITCHEN, "auto", lambda outcome: Pool([], outcome=outcome))
+
+
+def test_a_process_that_says_nothing_any_more_is_given_up(monkeypatch):
+    """As when all of it is stopped, or the head is gone and Ray waits for it."""
+    monkeypatch.setattr(failover, "CHILD", SILENT.format('("up",)') + "time.sleep(60)")
+    monkeypatch.setattr(failover, "PAUSE", 0.1)
+    monkeypatch.setattr(failover, "LOST", 0.5)
+    monkeypatch.setattr(failover, "RETRY", 60.0)
+    pool = Failover(KITCHEN, "auto", lambda outcome: Pool([KITCHEN.make("one")], outcome=outcome))
+    (one,) = scan(pool, b"x")
+    assert statuses(one) == [("one", "clean")]
+    assert hosts([one]) == {"local"}
+    pool.close()
+
+
 @pytest.mark.parametrize(
     ("address", "why"), [("127.0.0.1:1", "nothing answers"), ("nonsense", "nothing answers"), ("127.0.0.1:", "nothing")]
 )

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from samples import FLOW, object_of
 
 from engines import room as room_module
+from engines.ahead import Sent
 from engines.lane import Job
 from engines.outcome import Outcome
 from engines.room import Bounds, Room
@@ -138,6 +139,18 @@ def test_over_all_bounds_an_object_comes_back_at_once_and_says_why(caplog):
     ]
     assert names(room.drain()) == ["full", "waits"]
     room.close()
+
+
+def test_parts_of_what_is_refused_are_forgotten():
+    pool, room = made(engine_objects=1, objects=0)
+    forgotten = []
+    pool.ahead = Sent(lambda *_: None, forgotten.append)
+    full, over = object_of(b"x", "full"), replace(object_of(b"y", "over"), id="over")
+    for target in (full, over):
+        room.ahead.part(target.id, 0, b"z")
+    room.submit(full, 0)
+    room.submit(over, 0)
+    assert forgotten == ["over"]
 
 
 def test_the_operator_hears_of_it_now_and_then(caplog, monkeypatch):

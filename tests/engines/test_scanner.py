@@ -122,6 +122,8 @@ def test_it_describes_its_engine_and_what_it_has_done(made):
     one.scan([inside(b"x" * 1000), inside(b"raise"), inside(b"slow")])
     done = one.done()
     assert (done["scanned"], done["errors"], done["waiting"]) == (3, 1, 0)
+    one.queue = 7
+    assert one.done()["queue"] == 7
     assert (done["version"], done["database"]) == ("1.0", "7")
     assert done["objects_s"] == pytest.approx(3 / scanner.LATELY)
     assert done["mb_s"] == pytest.approx(1009 / scanner.LATELY / 1e6)

@@ -146,7 +146,7 @@ def test_a_settings_file_with_a_mistake_is_said_at_once(tmp_path, tapscan):
 
 
 def engine(name, database="7"):
-    return EngineStatus(name, 1, 0, "1.0", database, 1200, 0, 3, 12.5, 0.25, 1.5)
+    return EngineStatus(name, 1, 0, "1.0", database, 1200, 0, 3, 4567, 10.0, 12.5, 0.25, 1.5, 2.5)
 
 
 HOSTS = [
@@ -173,6 +173,7 @@ def test_status_as_a_person_reads_it(capsys, monkeypatch):
     shown = capsys.readouterr().out
     assert "a 10.0.0.1" in shown
     assert "1,200" in shown
+    assert "4,567" in shown
     assert "1.50 ms" in shown
     assert "10.0.0.3: tapscan 9 there, 1 here" in shown
     assert "b 10.0.0.2 (drained)" in shown

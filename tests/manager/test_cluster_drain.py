@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -110,6 +111,17 @@ def test_hosts_are_drained_and_taken_away(hosts, tmp_path):
     live = Live(hosts.address)
     until(lambda: before.hosts() == {"head", "a", "b"})
     live.shows(rb"a 10\.\S+ .*ledger")
+    lines = cluster("status", "--json", hosts.address).stdout.splitlines()
+    metrics = {one["host"]["name"]: one for one in map(json.loads, lines)}
+    assert set(metrics) == {"head", "a", "b"}
+    for one in metrics.values():
+        assert one["data_stream"]["type"] == "metrics"
+        assert one["event"]["dataset"] == "tapscan.sensor"
+        engine = one["tapscan"]["engine"]
+        told = (engine[key] for key in ("name", "version", "database_version", "actors"))
+        assert (*told,) == ("ledger", "1.0", "7", 1)
+        assert min(engine["scanned"], engine["objects_s"], engine["bytes_s"], engine["latency"]["median"]) > 0
+        assert {"errors", "queue", "sensor_queue"} <= set(engine)
 
     done = cluster("drain", "a", hosts.address)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr

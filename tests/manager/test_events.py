@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 from nouns import BEGAN, FLOW, NS, an_object, another, flow_end, said, scanned
 
+from engines.status import EngineStatus, HostStatus
 from manager.alarms import raise_alarm
 from manager.coverage import Coverage
 from manager.ecs import line
@@ -43,6 +44,8 @@ def every_document(documents):
     yield documents.alarm(raise_alarm(FLOW, [scanned(full, *verdicts)]))
     yield documents.alarm(raise_alarm(FLOW, [scanned(bare, said("a", "suspicious"))]))
     yield from map(documents.coverage, ledger.rows())
+    yield documents.scan_host(HostStatus(None, "10.0.0.9", "10.0.0.9: tapscan 2 there, 1 here", False))
+    yield documents.scan_host(HostStatus("10.0.0.1", "10.0.0.1", None, False), EngineStatus("clamav", 2))
 
 
 def full_object():
@@ -77,7 +80,7 @@ def test_nothing_is_null_or_empty(documents):
 def test_what_every_document_has(documents):
     for document in map(read, every_document(documents)):
         dataset = document["event"]["dataset"]
-        stream = "metrics" if dataset == "tapscan.coverage" else "logs"
+        stream = "metrics" if dataset in ("tapscan.coverage", "tapscan.sensor") else "logs"
         assert document["data_stream"] == {"type": stream, "dataset": dataset, "namespace": "lab"}
         keys = {"id", "kind", "category", "type", "dataset", "module", "created", "duration", "outcome"}
         assert keys <= set(document["event"])
@@ -89,8 +92,11 @@ def test_what_every_document_has(documents):
         assert document["observer"]["name"] == "tap in the cellar"
         assert document["observer"]["product"] == "tapscan"
         assert document["observer"]["type"] == "sensor"
-        assert document["host"]["name"] == "sensor-7"
-        assert document["log"]["file"]["path"] == "dir/some.pcap"
+        if dataset == "tapscan.sensor":
+            assert document["host"] == {"name": document["related"]["ip"][0], "ip": document["related"]["ip"]}
+        else:
+            assert document["host"]["name"] == "sensor-7"
+            assert document["log"]["file"]["path"] == "dir/some.pcap"
 
 
 def test_an_object_field_by_field(documents):
@@ -351,7 +357,8 @@ def test_coverage_by_minute(documents):
 
 def test_identities_stay_the_same():
     def ids():
-        return [one["event"]["id"] for one in every_document(Documents(Observer("any")))]
+        made = every_document(Documents(Observer("any")))
+        return [one["event"]["id"] for one in made if one["event"]["dataset"] != "tapscan.sensor"]  # of this moment
 
     assert ids() == ids()
 
@@ -370,3 +377,26 @@ def test_hostile_names_are_still_one_line_of_json(documents, hostile):
     text = line(documents.object(target))
     assert text.count(b"\n") == 1
     assert json.loads(text)["file"]["name"]
+
+
+def test_an_engine_on_a_host_of_a_cluster(documents):
+    engine = EngineStatus("clamav", 2, 1, "1.4", "27000", 1200, 3, 4, 567, 10.0, 12.5, 0.25, 1.5, 90.0)
+    document = read(documents.scan_host(HostStatus("scan1", "10.0.0.1", None, True, (engine,)), engine))
+    assert document["event"]["dataset"] == "tapscan.sensor"
+    assert document["event"]["duration"] == 10_000_000_000
+    assert document["host"] == {"name": "scan1", "ip": ["10.0.0.1"]}
+    assert document["tapscan"] == {
+        "host": {"drained": True},
+        "engine": {
+            "name": "clamav", "version": "1.4", "database_version": "27000", "actors": 2, "silent": 1, "queue": 4,
+            "sensor_queue": 567, "scanned": 1200, "errors": 3, "objects_s": 12.5, "bytes_s": 250_000,
+            "latency": {"median": 1_500_000, "p99": 90_000_000},
+        },
+    }  # fmt: skip
+
+
+def test_a_host_that_is_refused_says_why(documents):
+    document = read(documents.scan_host(HostStatus(None, "10.0.0.9", "other versions", False)))
+    assert (document["event"]["outcome"], document["error"]["message"]) == ("failure", "other versions")
+    assert document["host"]["name"] == "10.0.0.9"
+    assert "engine" not in document["tapscan"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -33,19 +34,22 @@ def run(*words):
 class Hosts:
     """The head stands in the namespace of the test; the others have their own."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, *words, **environment):
+        """`words`: more of `tapscan cluster head` and `join`; `environment`: what they find there."""
         self._folder = Path(folder)
+        self._words = words
         self._key = f"{os.getpid() % 10000}"
-        self._net = f"10.{78 + os.getpid() % 100}.{os.getpid() // 100 % 250}"
-        self._bridge = f"tsb{self._key}"
+        self.net = f"10.{78 + os.getpid() % 100}.{os.getpid() // 100 % 250}"
+        self.bridge = f"tsb{self._key}"
         self._processes = {}
-        self.address = f"{self._net}.1:6379"
-        self.environment = {"PYTHONPATH": os.pathsep.join((SUPPORT, str(Path(SUPPORT).parents[1])))}
+        self._joined = {}  # name -> how it is run inside, its address
+        self.address = f"{self.net}.1:6379"
+        self.environment = {"PYTHONPATH": os.pathsep.join((SUPPORT, str(Path(SUPPORT).parents[1])))} | environment
 
     def __enter__(self):
-        run("ip", "link", "add", self._bridge, "type", "bridge")
-        run("ip", "addr", "add", f"{self._net}.1/24", "dev", self._bridge)
-        run("ip", "link", "set", self._bridge, "up")
+        run("ip", "link", "add", self.bridge, "type", "bridge")
+        run("ip", "addr", "add", f"{self.net}.1/24", "dev", self.bridge)
+        run("ip", "link", "set", self.bridge, "up")
         self.start_head()
         return self
 
@@ -53,11 +57,11 @@ class Hosts:
         for name in list(self._processes):
             self.kill(name)
         with contextlib.suppress(subprocess.CalledProcessError):
-            run("ip", "link", "del", self._bridge)
+            run("ip", "link", "del", self.bridge)
 
     def start_head(self):
         """For the first time, or again."""
-        self._start("head", [], "head", "--bind", f"{self._net}.1")
+        self._start("head", [], "head", "--bind", f"{self.net}.1")
 
     def add(self, *names):
         """Further hosts, all at once."""
@@ -66,8 +70,8 @@ class Hosts:
             space, link = self._space(name), f"tsv{self._key}{name}"
             run("ip", "netns", "add", space)
             run("ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", space)
-            run("ip", "link", "set", link, "master", self._bridge, "up")
-            run("ip", "-n", space, "addr", "add", f"{self._net}.{number}/24", "dev", "eth0")
+            run("ip", "link", "set", link, "master", self.bridge, "up")
+            run("ip", "-n", space, "addr", "add", f"{self.net}.{number}/24", "dev", "eth0")
             run("ip", "-n", space, "link", "set", "eth0", "up")
             run("ip", "-n", space, "link", "set", "lo", "up")
             files = self._folder / f"files-{name}"  # hosts share no disk
@@ -75,7 +79,29 @@ class Hosts:
             Path("/tmp/ray").mkdir(exist_ok=True)
             own = f'mount -t tmpfs tmpfs /dev/shm && mount --bind {files} /tmp/ray && exec "$@"'
             inside = ["ip", "netns", "exec", space, "unshare", "-m", "sh", "-c", own, "sh"]
-            self._start(name, inside, "join", self.address, "--bind", f"{self._net}.{number}")
+            self._joined[name] = inside, f"{self.net}.{number}"
+            self._join(name)
+
+    def _join(self, name):
+        inside, address = self._joined[name]
+        self._start(name, inside, "join", self.address, "--bind", address)
+
+    def wait(self):
+        """Until all hosts are in the cluster."""
+        until = time.monotonic() + SECONDS
+        tls = self._words if "--tls" in self._words else ()
+        words = [*TAPSCAN, "cluster", "status", "--json", self.address, *tls]
+        while True:
+            shown = subprocess.run(words, capture_output=True, env=os.environ | self.environment)
+            if len({json.loads(line)["host"]["ip"][0] for line in shown.stdout.splitlines()}) == len(self._processes):
+                return
+            assert time.monotonic() < until, shown
+
+    def restart(self, name):
+        """It ends, whatever of it still runs, and joins again, as its service manager would have it."""
+        self._end(name)
+        self._processes.pop(name).wait()
+        self._join(name)
 
     def link(self, name, up):
         """The cable of a host."""
@@ -83,9 +109,15 @@ class Hosts:
 
     def actors(self, name):
         """Processes of the engines on a host."""
-        shown = subprocess.run(["ip", "netns", "pids", self._space(name)], capture_output=True, text=True, check=True)
-        pids = [int(pid) for pid in shown.stdout.split()]
-        return [pid for pid in pids if b"_Actor" in _words(pid)]
+        return [pid for pid in self._pids(name) if b"_Actor" in _words(pid)]
+
+    def raylets(self, name):
+        """The process that makes a host one."""
+        return [pid for pid in self._pids(name) if b"/raylet/raylet" in _words(pid).partition(b"\0")[0]]
+
+    def _pids(self, name):
+        shown = subprocess.run(["ip", "netns", "pids", self._space(name)], capture_output=True, text=True)
+        return [int(pid) for pid in shown.stdout.split()]
 
     def end(self, name):
         """Ends it as its operator does; gives the exit code."""
@@ -101,14 +133,16 @@ class Hosts:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
         else:
-            shown = subprocess.run(["ip", "netns", "pids", self._space(name)], capture_output=True, text=True)
-            for pid in shown.stdout.split():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(int(pid), signal.SIGKILL)
+            self._end(name)
             with contextlib.suppress(subprocess.CalledProcessError):
                 run("ip", "link", "del", f"tsv{self._key}{name}")
             run("ip", "netns", "del", self._space(name))
         process.wait()
+
+    def _end(self, name):
+        for pid in self._pids(name):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def _space(self, name):
         return f"ts{self._key}{name}"
@@ -116,7 +150,7 @@ class Hosts:
     def _start(self, name, inside, *words):
         with (self._folder / f"{name}.log").open("wb") as log:
             self._processes[name] = subprocess.Popen(
-                [*inside, *TAPSCAN, "cluster", *words, "--name", name],
+                [*inside, *TAPSCAN, "cluster", *words, "--name", name, *self._words],
                 env=os.environ | self.environment,
                 stdout=log,
                 stderr=log,
