@@ -83,6 +83,13 @@ class Room:
         """Takes parts of large objects while they arrive; None where nothing is gained by it."""
         return self._pool.ahead
 
+    @property
+    def fullness(self) -> float:
+        """Which share of the places to wait in is taken, 0 to 1."""
+        bounds = self._bounds
+        taken = (self._memory + self._spill.held) / max(bounds.memory + bounds.disk, 1)
+        return max(taken, (len(self._first) + len(self._rest)) / bounds.objects)
+
     def submit(self, target: Object, arrived: int) -> None:
         """Hands an object to all engines, now or later. `arrived`: monotonic ns of its last byte."""
         if not self._first and not self._rest and self._fits(target.size):

@@ -37,7 +37,14 @@ def flow_table(
     settings: Settings, memory: Memory, policies: OverlapPolicies, shard: tuple[int, int] | None
 ) -> FlowTable:
     """The flow table of one capture."""
-    return FlowTable(settings.limits, memory, policies, track_vlan=settings.reassembly.track_vlan, shard=shard)
+    return FlowTable(
+        settings.limits,
+        memory,
+        policies,
+        track_vlan=settings.reassembly.track_vlan,
+        shard=shard,
+        low=frozenset(settings.overload.low),
+    )
 
 
 def fragment_limits(settings: Settings) -> FragmentLimits:

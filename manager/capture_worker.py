@@ -14,10 +14,12 @@ import pkgutil
 import signal
 import socket
 import time
+from collections import Counter
 
 from manager.assembly import flow_table, fragment_limits, overlap_policies
 from manager.channel import MESSAGE, Said, Sender
 from manager.logs import one_line_logs
+from manager.overload import LEVELS, Overload
 from manager.pipeline import Source, Watch
 from manager.privileges import give_up
 from manager.settings import Settings
@@ -73,8 +75,11 @@ def _work(source: Source, task: Task, sender: Sender) -> None:
     memory = Memory(task.settings.limits, task.settings.sensor.temporary, ahead=sender if task.ahead else None)
     table = flow_table(task.settings, memory, overlap_policies(task.settings), None)
 
+    overload, ordered = Overload(task.settings.overload), 0
+    bystanders = table.bystanders
+
     def say(last: bool = False) -> None:
-        counters = source.counters + table.counters
+        counters = source.counters + table.counters + Counter({"overload.flows": bystanders.flows})
         figures = source.packets, source.bytes, source.lost, len(table), source.now()
         sender.say(Said(*figures, counters, tuple(source.warnings), last))
 
@@ -83,8 +88,13 @@ def _work(source: Source, task: Task, sender: Sender) -> None:
     for arrived, product in Watch(source, table, memory, sender.flush).products():
         if product is not None:
             sender.product(arrived, product)
-        elif time.monotonic() - said > PAUSE:
-            said = time.monotonic()
+            continue
+        now = time.monotonic()
+        ordered = sender.ordered(ordered)
+        level = overload.look({"packets": source.backlog} | table.fullness, now)
+        bystanders.admitted = LEVELS[max(level, ordered)]
+        if now - said > PAUSE:
+            said = now
             say()
     say(last=True)
 

@@ -61,6 +61,7 @@ class Workers:
         self._selector = selectors.DefaultSelector()
         self._workers = [_Worker(replace(task, ahead=ahead is not None)) for task in tasks]
         self._deadline: float | None = None  # once they are told to stop
+        self._level = 0
         self._first: list[Arrived] = []  # what came before all captured
         for worker in self._workers:
             self._start(worker)
@@ -100,6 +101,14 @@ class Workers:
             yield time.monotonic_ns(), None
             after()
 
+    def order(self, level: int) -> None:
+        """Tells all of them which new flows to take (`manager.overload`), at least."""
+        if level != self._level:
+            self._level = level
+            for worker in self._workers:
+                if worker.receiver is not None:
+                    worker.receiver.order(level)
+
     def renew(self, tasks: Sequence[Task]) -> None:
         """Each ends in order, and is started again with another task."""
         for worker, task in zip(self._workers, tasks, strict=True):
@@ -128,6 +137,7 @@ class Workers:
         with contextlib.suppress(OSError):  # it has died already
             ours.send(pickle.dumps(worker.task))
         worker.receiver, worker.said, worker.up, worker.retry_at = Receiver(ours), Said(), False, 0.0
+        worker.receiver.order(self._level)
         worker.heard = time.monotonic() + START - STUCK
         self._selector.register(ours, selectors.EVENT_READ, worker)
 

@@ -7,6 +7,7 @@ what it says is unpickled into our nouns and nothing else.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import io
 import mmap
@@ -105,6 +106,13 @@ class Sender:
             for one in files:
                 os.close(one)
 
+    def ordered(self, before: int) -> int:
+        """The number that the manager has said last (`Receiver.order`); `before` where it has said nothing since."""
+        with contextlib.suppress(BlockingIOError):
+            while said := self._out.recv(1, socket.MSG_DONTWAIT):
+                before = said[0]
+        return before
+
     def _row(self, row: Any, size: int) -> None:
         self._rows.append(row)
         self._size += size
@@ -120,6 +128,11 @@ class Receiver:
 
     def __init__(self, given: socket.socket) -> None:
         self.socket = given
+
+    def order(self, number: int) -> None:
+        """Tells the worker a number, 0 to 255; one that is gone needs none."""
+        with contextlib.suppress(OSError):
+            self.socket.send(bytes((number,)), socket.MSG_DONTWAIT)
 
     def heard(self) -> list[Any] | None:
         """A message: (arrived, product), `Said`, ("part", key, begin, bytes), ("forget", key); None at the end.

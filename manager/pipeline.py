@@ -66,6 +66,7 @@ class Source(Protocol):
     packets: int
     bytes: int
     lost: int  # packets that passed and could not be taken
+    backlog: float  # which share of the room for packets was full when we last came to look
 
     def __iter__(self) -> Iterator[PacketBatch | int]:
         """Batches, and between them the time (`now`)."""

@@ -11,6 +11,7 @@ from reassembly.events import Flow
 
 if TYPE_CHECKING:
     from engines.outcome import AnyPool
+    from engines.room import Room
     from engines.verdicts import Engine
 
 
@@ -25,7 +26,7 @@ def pool(settings: Settings, engines: Sequence[Engine], config: str | None, rule
     return Pool(engines, max_bytes=settings.pool.max_bytes)
 
 
-def room(settings: Settings, behind: AnyPool, goes_on: Callable[[Flow], bool]) -> AnyPool:
+def room(settings: Settings, behind: AnyPool, goes_on: Callable[[Flow], bool]) -> Room:
     """The pool with a room before it. `goes_on`: whether a flow does, so that its objects go first."""
     from engines.room import BOUNDS, Room
 

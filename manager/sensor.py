@@ -18,6 +18,7 @@ from manager.interfaces import Interfaces
 from manager.logs import one_line_logs
 from manager.minutes import Minutes
 from manager.options import Stop
+from manager.overload import Overload
 from manager.pipeline import Item, rest, scanned
 from manager.progress import Silence
 from manager.report import alarm_line, console, report
@@ -29,7 +30,7 @@ from sensor.noun import noun
 from sensor.offloads import switch_off, switched_on
 
 if TYPE_CHECKING:
-    from engines.outcome import AnyPool
+    from engines.room import Room
 
 LOOK = 1.0  # seconds between two looks at the interfaces
 
@@ -81,7 +82,7 @@ def _pass_on(
     asked: Asked,
     settings: Settings,
     workers: Workers,
-    pool: AnyPool,
+    pool: Room,
     alarms: Alarms,
     summary: Summary,
     interfaces: Interfaces | None,
@@ -97,10 +98,11 @@ def _pass_on(
             lines.write(line(document))
         lines.flush()
 
-    looked = time.monotonic()
+    looked, overload = time.monotonic(), Overload(settings.overload)
 
     def after() -> None:
         nonlocal looked
+        workers.order(overload.look({"queue": pool.fullness}, time.monotonic()))
         tell(minutes.due())
         if interfaces is not None and time.monotonic() - looked > LOOK:
             looked = time.monotonic()

@@ -41,6 +41,17 @@ class ReassemblySettings:
 
 
 @noun
+class OverloadSettings:
+    """[overload]: shares of what there is, over which new flows to ports that are low are not read; then none is."""
+
+    packets: float = 0.5  # of the ring, full when we come to look
+    flows: float = 0.9  # of [limits] flows
+    bytes: float = 0.9  # of [limits] total_out_of_order
+    queue: float = 0.9  # of [pool] max_bytes and max_disk together, with objects that wait for engines
+    low: tuple[int, ...] = ()  # ports of services whose new flows are the first that are not read
+
+
+@noun
 class PoolSettings:
     """[pool]: where engines run."""
 
@@ -166,6 +177,7 @@ class Settings:
     sensor: SensorSettings = field(default_factory=SensorSettings)
     reassembly: ReassemblySettings = field(default_factory=ReassemblySettings)
     limits: Limits = field(default_factory=Limits)
+    overload: OverloadSettings = field(default_factory=OverloadSettings)
     pool: PoolSettings = field(default_factory=PoolSettings)
     engine: tuple[EngineSettings, ...] = ()  # none: YARA with the starter rules, and clamd if its usual socket answers
     elasticsearch: ElasticsearchSettings = field(default_factory=ElasticsearchSettings)

@@ -35,6 +35,10 @@ class Expected:
         queue.append(expect)
         return None
 
+    def announces(self, flow: Flow) -> bool:
+        """Whether there is an announcement of a flow that begins."""
+        return (flow.resp_ip, flow.resp_port) in self._announced
+
     def take(self, flow: Flow) -> Expect | None:
         """The announcement of a flow that begins."""
         place = flow.resp_ip, flow.resp_port

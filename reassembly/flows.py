@@ -8,13 +8,14 @@ Anything else (holes, overlaps, RST, odd flags) goes segment by segment through 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import takewhile
 from typing import TypeAlias
 
 import numpy as np
 
 from reassembly.builder import Memory, Origin
+from reassembly.bystanders import Bystanders
 from reassembly.detect import at_once
 from reassembly.entry import Entry
 from reassembly.events import CloseHow, Data, Expect, Flow, FlowEnd
@@ -39,7 +40,10 @@ Product: TypeAlias = Object | FlowEnd
 
 
 class FlowTable:
-    """All flows of one capture or interface. `shard`: (k, n) keeps only the k-th of n shares of the flows."""
+    """All flows of one capture or interface. `shard`: (k, n) keeps only the k-th of n shares of the flows.
+
+    `low`: ports of services whose flows are the first that are let go by when there is too much (`bystanders`).
+    """
 
     def __init__(
         self,
@@ -49,6 +53,7 @@ class FlowTable:
         *,
         track_vlan: bool = True,
         shard: tuple[int, int] | None = None,
+        low: Collection[int] = (),
     ) -> None:
         self.counters: Counter[str] = memory.counters
         self.packets = 0
@@ -59,6 +64,7 @@ class FlowTable:
         self._products: list[Product] = []
         self._announced: list[Expect] = []
         self._expected = Expected(limits)
+        self.bystanders = Bystanders(limits, low, self._expected.announces)
         self._past: dict[int, Past] = {}  # flows that were read at once, by the time of their end
         self._reset: dict[int, Entry] = {}  # had a RST, and end when nothing belies it
         self._limbo: deque[Entry] = deque()  # over, but what they carried may still be announced
@@ -72,6 +78,14 @@ class FlowTable:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    @property
+    def fullness(self) -> dict[str, float]:
+        """Which shares of the limits are in use: of `flows`, and of `bytes` behind holes."""
+        return {
+            "flows": len(self._entries) / self._limits.flows,
+            "bytes": self._held / self._limits.total_out_of_order,
+        }
 
     def feed(self, batch: PacketBatch) -> Iterator[Product]:
         """Takes the next packets; gives what they completed."""
@@ -109,6 +123,7 @@ class FlowTable:
                 yield from self._ready()
         while self._limbo:
             self._finish(self._limbo.popleft())
+        self._products += self.bystanders.ended(None)
         yield from self._ready()
         self._entries.clear()
         self._memory.pieces.clear()
@@ -120,10 +135,19 @@ class FlowTable:
             self._memory.finished = 0
             yield from products
 
+    def _groups(self, batch: PacketBatch, rows: Ints) -> Groups:
+        """Rows by flow, without those of flows that are let go by."""
+        groups = group_rows(batch, rows, self._salt, self._track_vlan)
+        if self.bystanders.busy:
+            return self.bystanders.sift(batch, groups, lambda key: key in self._entries or key in self._past)
+        return groups
+
     # -- TCP
 
     def _tcp(self, batch: PacketBatch, rows: Ints) -> Iterator[Product]:
-        groups = group_rows(batch, rows, self._salt, self._track_vlan)
+        groups = self._groups(batch, rows)
+        if not len(groups):
+            return
         chains = chain(batch, groups, self._pause)
         firsts = Firsts(batch, groups)
         entries, careful, keys = self._entries, chains.careful, groups.keys
@@ -262,7 +286,7 @@ class FlowTable:
     # -- UDP
 
     def _udp(self, batch: PacketBatch, rows: Ints) -> Iterator[Product]:
-        groups = group_rows(batch, rows, self._salt, self._track_vlan)
+        groups = self._groups(batch, rows)
         for number in groups.order:
             begin, end = groups.starts[number], groups.starts[number + 1]
             entry = self._entries.get(groups.keys[number])
@@ -337,6 +361,7 @@ class FlowTable:
         for key in [key for key, past in takewhile(lambda one: one[1].last < forgotten, self._past.items())]:
             del self._past[key]
         self._end_reset(now)
+        self._products += self.bystanders.ended(now)
         while self._limbo and self._limbo[0].last < forgotten:
             self._finish(self._limbo.popleft())
 

@@ -49,6 +49,21 @@ class Groups:
     def __len__(self) -> int:
         return len(self.keys)
 
+    def only(self, numbers: list[int]) -> Groups:
+        """Some of the groups."""
+        sizes = np.diff(self.starts)
+        chosen = np.zeros(len(self), np.bool_)
+        chosen[numbers] = True
+        rows = np.repeat(chosen, sizes)
+        renumbered = np.cumsum(chosen) - 1
+        return Groups(
+            self.rows[rows],
+            self.side[rows],
+            [self.keys[number] for number in numbers],
+            [0, *np.cumsum(sizes[chosen]).tolist()],
+            [int(renumbered[number]) for number in self.order if chosen[number]],
+        )
+
 
 @unique
 class Chains:

@@ -34,7 +34,7 @@ class Live:
     """Some interfaces of one link type as batches; between them the time (ns since 1970), which goes on by itself.
 
     Iterated until `stop`. `counters` says what was not decoded, by name, `packets` and `bytes` how much was seen,
-    `lost` how many packets the kernel had no room for.
+    `lost` how many packets the kernel had no room for, `backlog` which share of its room was taken.
     """
 
     def __init__(self, rings: Sequence[Ring], fragments: FragmentLimits = DEFAULT_FRAGMENTS) -> None:
@@ -42,6 +42,7 @@ class Live:
         self.counters: Counter[str] = Counter()
         self.warnings: list[str] = []
         self.packets = self.bytes = self.lost = 0
+        self.backlog = 0.0
         self._rings = rings
         self._fragments = fragments.kept(self.counters)
         self._decoder = Decoder(self.path, self.counters, self._fragments)
@@ -90,7 +91,9 @@ class Live:
     def _taken(self, now: int | None) -> Iterator[PacketBatch]:
         """What has come by `now`; None: that was all."""
         arrived = time.monotonic_ns()
-        blocks = [one for ring in self._rings for one in ring.blocks()]
+        taken = [list(ring.blocks()) for ring in self._rings]
+        self.backlog = max(len(some) / ring.size.blocks for some, ring in zip(taken, self._rings, strict=True))
+        blocks = [one for some in taken for one in some]
         self.lost += sum(ring.lost() for ring in self._rings)
         if self._order is not None:
             blocks = self._order.sorted(blocks, now)

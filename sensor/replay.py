@@ -19,6 +19,7 @@ class Replay(Capture):
     """
 
     lost = 0
+    backlog = 0.0
 
     def __init__(self, path: str, speed: float, fragments: FragmentLimits = DEFAULT_FRAGMENTS) -> None:
         super().__init__(path, batch_bytes=BATCH_BYTES, fragments=fragments)

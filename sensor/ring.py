@@ -118,7 +118,7 @@ class Ring:
         self.interface = interface
         self.socket = given
         self.link = _link(given, interface)
-        self._size = size
+        self.size = size
         self._ring = mmap.mmap(given.fileno(), size.block * size.blocks)
         self._at = self._oldest()  # the block that comes next
 
@@ -127,14 +127,14 @@ class Ring:
 
     def blocks(self) -> Iterator[tuple[bytes, Records]]:
         """The blocks that are full, or old enough, by now: their bytes, and the frames in them."""
-        for _ in range(self._size.blocks):
-            begin = self._at * self._size.block
+        for _ in range(self.size.blocks):
+            begin = self._at * self.size.block
             _, _, status, count, first, length, _ = _BLOCK.unpack_from(self._ring, begin)
             if not status & _OURS:
                 return
             block = self._ring[begin : begin + length]
             _NEXT.pack_into(self._ring, begin + _STATUS, 0)  # TP_STATUS_KERNEL: ours no more
-            self._at = (self._at + 1) % self._size.blocks
+            self._at = (self._at + 1) % self.size.blocks
             if count:
                 yield block, self._records(block, first, count)
 
@@ -159,8 +159,8 @@ class Ring:
         The kernel numbers blocks as it begins to fill them.
         """
         waiting, filled = [], (0, 0)
-        for at in range(self._size.blocks):
-            *_, status, _, _, _, number = _BLOCK.unpack_from(self._ring, at * self._size.block)
+        for at in range(self.size.blocks):
+            *_, status, _, _, _, number = _BLOCK.unpack_from(self._ring, at * self.size.block)
             filled = max(filled, (number, at))
             if status & _OURS:
                 waiting.append((number, at))

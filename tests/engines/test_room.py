@@ -188,3 +188,17 @@ def test_a_disk_in_trouble_costs_only_what_was_there(tmp_path, trouble, caplog, 
     assert names(refused(back)) == ["lost"]
     assert dict(pool.seen) == {"full": b"full", "large": b"on disk"}
     room.close()
+
+
+def test_how_full_it_is():
+    pool, room = made(engine_objects=1, memory=4000, disk=4000, objects=10)
+    assert room.fullness == 0
+    for number in range(3):
+        room.submit(object_of(b"x" * 2000, f"n{number}"), 0)
+    assert room.fullness == 0.5
+    pool.scan(1)
+    list(room.results())
+    assert room.fullness == 0.25
+    list(room.drain())
+    assert room.fullness == 0
+    room.close()

@@ -158,3 +158,18 @@ def test_any_bytes_are_refused_in_order(noise):
         theirs.send(b"+." + noise)
         with pytest.raises(channel.REFUSED):
             Receiver(ours).heard()
+
+
+def test_the_last_order_counts(ends):
+    sender, receiver, _ = ends
+    assert sender.ordered(0) == 0
+    receiver.order(1)
+    receiver.order(2)
+    assert sender.ordered(0) == 2
+    assert sender.ordered(2) == 2
+
+
+def test_who_is_gone_needs_no_orders(ends):
+    _, receiver, theirs = ends
+    theirs.close()
+    receiver.order(1)

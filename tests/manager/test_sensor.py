@@ -278,3 +278,19 @@ def test_an_interface_that_is_gone_is_waited_for(span, served, tmp_path):
     assert f"{span.port}: Network is down" in err
     protocols = Counter(one["network"]["protocol"] for one in of(documents(out), "alarm"))
     assert protocols == {"http": 3, "ftp-data": 3, "smtp": 3}
+
+
+def test_when_there_is_too_much_low_ports_go_first_and_are_counted(span, served, tmp_path):
+    (tmp_path / "tapscan.toml").write_text("[overload]\nflows = 0.0\nlow = [80]\n")
+    sensor = Sensor(tmp_path, "-i", span.port, "--json", "--config", "tapscan.toml")
+    sensor.says("overload (flows 0%): new flows to ports that are marked low are not read")
+    subprocess.run(span.inside(span.client, sys.executable, TRAFFIC, "fetch", span.SERVER, *served), check=True)
+    code, out, _ = sensor.end()
+    found = documents(out)
+    assert code == 0
+    assert {one["network"]["protocol"] for one in of(found, "object")} == {"ftp-data", "smtp"}
+    assert sum(one["network"]["protocol"] == "ftp-data" for one in of(found, "object")) == len(served)
+    rows = [one["tapscan"]["coverage"] for one in of(found, "coverage")]
+    (let_by,) = [row for row in rows if row.get("reason") == "overload"]
+    assert let_by["flows"] == len(served)
+    assert let_by["unscanned_bytes"] > sum(map(len, served.values()))

@@ -152,7 +152,7 @@ def test_the_default_file_holds_the_defaults_when_uncommented():
     tables = before + "\n[elasticsearch]" + rest.partition("\n[elasticsearch]")[2].partition("\n# What is done")[0]
     lines = [line.removeprefix("# ") for line in tables.splitlines() if "(unset)" not in line]
     read = tomllib.loads("\n".join(line for line in lines if " = " in line or line.startswith("[")))
-    assert set(read) == {"sensor", "reassembly", "limits", "pool", "elasticsearch", "countermeasures"}
+    assert set(read) == {"sensor", "reassembly", "limits", "overload", "pool", "elasticsearch", "countermeasures"}
     for table, values in read.items():
         for name, value in values.items():
             default = getattr(getattr(Settings(), table), name)
