@@ -78,6 +78,10 @@ class Room:
         self._refused: deque[Scanned] = deque()
         self._told = 0.0
 
+    def change(self, engines: Sequence[str]) -> None:
+        """The pool behind has others now, of these names."""
+        self._engines = engines
+
     @property
     def ahead(self) -> Ahead | None:
         """Takes parts of large objects while they arrive; None where nothing is gained by it."""

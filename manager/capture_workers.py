@@ -70,6 +70,11 @@ class Workers:
         """What all of them have counted."""
         return sum((worker.said for worker in self._workers), self._past)
 
+    def answer(self) -> bool:
+        """Whether each of them has said something lately, or is being started."""
+        now = time.monotonic()
+        return all(worker.receiver is None or now - worker.heard <= STUCK for worker in self._workers)
+
     def now(self) -> int:
         """Ns since 1970: of the system, or of the capture that is played."""
         return max(worker.said.now for worker in self._workers)

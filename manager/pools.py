@@ -11,6 +11,7 @@ from reassembly.events import Flow
 
 if TYPE_CHECKING:
     from engines.outcome import AnyPool
+    from engines.room import Room
     from engines.verdicts import Engine
 
 
@@ -20,12 +21,17 @@ def pool(settings: Settings, engines: Sequence[Engine], config: str | None, rule
         from manager.hosts import cluster
 
         return cluster(settings, config, rules)
+    return local_pool(settings, engines)
+
+
+def local_pool(settings: Settings, engines: Sequence[Engine]) -> AnyPool:
+    """This host's engines."""
     from engines.pool import Pool
 
     return Pool(engines, max_bytes=settings.pool.max_bytes)
 
 
-def room(settings: Settings, behind: AnyPool, goes_on: Callable[[Flow], bool]) -> AnyPool:
+def room(settings: Settings, behind: AnyPool, goes_on: Callable[[Flow], bool]) -> Room:
     """The pool with a room before it. `goes_on`: whether a flow does, so that its objects go first."""
     from engines.room import BOUNDS, Room
 
