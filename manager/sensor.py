@@ -25,9 +25,10 @@ from manager.renewal import Renewal
 from manager.report import alarm_line, console, report
 from manager.run import documents, say
 from manager.settings import Settings
-from manager.sinks import JsonLines, Lines, Sink, to_descriptor
+from manager.sinks import JsonLines, Lines, Patient, Sink
 from manager.summary import Summary
 from manager.systemd import Health, ServiceManager, service_manager
+from manager.trouble import Trouble
 from sensor.noun import noun, state
 from sensor.offloads import switch_off, switched_on
 
@@ -109,7 +110,8 @@ def _pass_on(
     interfaces: Interfaces | None,
 ) -> None:
     """The walk from what workers say to sinks, until the last of them has ended."""
-    lines = Lines(to_descriptor(1))
+    out = Patient(1)
+    lines = Lines(out)
     made, alarms, room, service = renewal.documents, renewal.alarms, renewal.room, renewal.service
     minutes = Minutes(made, workers, lambda: {"open_alarms": len(alarms)})
     sinks: list[Sink] = [summary, minutes, JsonLines(made, lines.write) if asked.json else Told()]
@@ -120,11 +122,15 @@ def _pass_on(
         lines.flush()
 
     looked = time.monotonic()
+    trouble = Trouble(lambda: workers.said.counters)
     health = Health(service, workers.answer, Status(workers, summary).line)
 
     def after() -> None:
         nonlocal looked
         tell(minutes.due())
+        if out.waits:
+            out(b"")
+        trouble.look()
         renewal.look()
         health.look()
         if interfaces is not None and time.monotonic() - looked > LOOK:
@@ -143,6 +149,8 @@ def _pass_on(
             for sink in sinks:
                 sink.take(item)
     tell(minutes.rest())
+    if out.lost or out.waits:
+        say(f"{out.lost} documents are lost, and {out.waits} bytes of them could not be written")
     said = workers.said
     summary.packets, summary.bytes, summary.captures = said.packets, said.bytes, 1
     summary.counters.update(said.counters)

@@ -20,13 +20,13 @@ SECONDS = 60
 class Sensor:
     """One that runs."""
 
-    def __init__(self, folder, *words, **environment):
+    def __init__(self, folder, *words, out=subprocess.PIPE, **environment):
         given = os.environ | {"XDG_CACHE_HOME": str(folder / ".cache"), "PYTHONPATH": str(ROOT)} | environment
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        pipes = {"stdout": out, "stderr": subprocess.PIPE, "text": True}
         self.process = subprocess.Popen([*TAPSCAN, "sensor", *words], cwd=folder, env=given, **pipes)
         self.said = self.process.stderr.readline()
         self._out, self._err = [], []
-        for pipe, lines in ((self.process.stdout, self._out), (self.process.stderr, self._err)):
+        for pipe, lines in ((self.process.stdout or (), self._out), (self.process.stderr, self._err)):
             threading.Thread(target=lines.extend, args=(pipe,), daemon=True).start()
 
     def workers(self):
@@ -57,7 +57,8 @@ class Sensor:
         self.process.send_signal(number)
         code = self.process.wait(SECONDS)
         for pipe in (self.process.stdout, self.process.stderr):
-            pipe.close()
+            if pipe is not None:
+                pipe.close()
         return code, "".join(self._out), "".join(self._err)
 
 
