@@ -70,6 +70,10 @@ class Workers:
         """What all of them have counted."""
         return sum((worker.said for worker in self._workers), self._past)
 
+    def ended_for(self) -> float:
+        """Seconds since they had to be ready, once they were told to stop; less than 0 before."""
+        return -1.0 if self._deadline is None else time.monotonic() - self._deadline
+
     def answer(self) -> bool:
         """Whether each of them has said something lately, or is being started."""
         now = time.monotonic()

@@ -136,9 +136,9 @@ def scanned(products: Iterable[Arrived], pool: AnyPool, alarms: Alarms) -> Itera
         yield from _settled(pool.results(), alarms)
 
 
-def rest(pool: AnyPool, alarms: Alarms) -> Iterator[Item]:
+def rest(results: Iterable[Scanned], alarms: Alarms) -> Iterator[Item]:
     """What is still with the engines when all captures are read."""
-    yield from _settled(pool.drain(), alarms)
+    yield from _settled(results, alarms)
     yield from alarms.rest()
 
 

@@ -32,6 +32,7 @@ from manager.trouble import Trouble
 from sensor.noun import noun, state
 from sensor.offloads import switch_off, switched_on
 
+DRAIN = 10.0  # seconds more than the workers that engines have, at the end
 LOOK = 1.0  # seconds between two looks at the interfaces
 
 
@@ -144,7 +145,7 @@ def _pass_on(
     service.ready()
     if not asked.quiet:
         say(f"watching {asked.replay or '+'.join(asked.interfaces or settings.sensor.interfaces)}")
-    for items in scanned(walk, room, alarms), rest(room, alarms):
+    for items in scanned(walk, room, alarms), rest(room.finish(lambda: workers.ended_for() > DRAIN), alarms):
         for item in items:
             for sink in sinks:
                 sink.take(item)
