@@ -70,6 +70,7 @@ class Command:
         self._memory = memory
         self._asked: float | None = None
         self._running: set[subprocess.Popen[bytes]] = set()
+        self._scans: set[object] = set()  # that are under way
         self._closed = False
 
     def scan(self, target: Object) -> Verdict:
@@ -78,6 +79,13 @@ class Command:
             return Verdict(self.name, "error", reason="it is closed")
         if self._version and (self._asked is None or monotonic() - self._asked > VERSION_SECONDS):
             self._ask_version()
+        self._scans.add(token := object())
+        try:
+            return self._scanned(target)
+        finally:
+            self._scans.discard(token)
+
+    def _scanned(self, target: Object) -> Verdict:
         with target.content.named() as path:
             argv = [argument.replace(FILE, path) for argument in self._argv]
             try:
@@ -111,7 +119,7 @@ class Command:
             with suppress(OSError):
                 os.killpg(process.pid, signal.SIGKILL)
         until = monotonic() + FAREWELL
-        while self._running and monotonic() < until:
+        while self._scans and monotonic() < until:
             sleep(GLANCE)
 
     def _verdict(self, code: int, output: str) -> Verdict:

@@ -59,6 +59,12 @@ def give_up(user: str | None, folder: str | None) -> tuple[Step, ...]:
     return tuple(_tried(name, step) for name, step in steps.items())
 
 
+def harden() -> None:
+    """What the manager can do without: rights of programs it starts, and core dumps, which would hold what passed."""
+    _tried("new privileges", lambda: _prctl(_NO_NEW_PRIVILEGES, 1))
+    _tried("core dumps", lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)))
+
+
 def _tried(name: str, step: Callable[[], None]) -> Step:
     try:
         step()

@@ -19,6 +19,7 @@ from manager.logs import one_line_logs
 from manager.minutes import Minutes
 from manager.options import Stop
 from manager.pipeline import Item, rest, scanned
+from manager.privileges import harden
 from manager.progress import Silence
 from manager.reload import Reload
 from manager.renewal import Renewal
@@ -56,6 +57,7 @@ def watch(asked: Asked) -> int:
     """Does the command; returns its exit code. Raises Stop when nothing can be done."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # until there is something to read again
     service = service_manager()
+    harden()
     settings, _ = effective(asked.config, asked.rules)
     one_line_logs(asked.verbose)
     made, summary = Summary(), Summary()

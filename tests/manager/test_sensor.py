@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -153,6 +154,9 @@ def test_workers_have_no_rights_left(span, tmp_path):
     assert status["Uid"].split() == ["65534"] * 4
     assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 0
     assert status["NoNewPrivs"] == "1"
+    for pid in (worker, sensor.process.pid):
+        assert "NoNewPrivs:\t1\n" in Path(f"/proc/{pid}/status").read_text()
+        assert re.search(r"^Max core file size +0 +0 ", Path(f"/proc/{pid}/limits").read_text(), re.M)
     assert Path(f"/proc/{worker}/ns/net").readlink() != Path("/proc/self/ns/net").readlink()
     assert sensor.end()[0] == 0
 
