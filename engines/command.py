@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from shutil import which
-from time import monotonic
+from time import monotonic, sleep
 
 from engines.verdicts import Verdict
 from reassembly.objects import Object
@@ -25,6 +25,7 @@ from reassembly.objects import Object
 FILE = "{file}"
 OUTPUT_BYTES = 1 << 20  # of a scanner's report that are kept
 PIPE_BYTES = 64 << 10  # a pipe's usual size: as much as may be left in it at the end
+GLANCE = 0.01  # seconds between two looks whether all have ended
 FAREWELL = 2.0  # seconds for a killed process to be gone
 VERSION_SECONDS = 3600.0  # between two questions for the version: signatures change while we run
 WRITTEN_BYTES = 4 << 30  # largest file that a scanner may write (it may unpack)
@@ -68,11 +69,23 @@ class Command:
         self._isolation = () if network else isolation()
         self._memory = memory
         self._asked: float | None = None
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._scans: set[object] = set()  # that are under way
+        self._closed = False
 
     def scan(self, target: Object) -> Verdict:
         """Runs the command on the object, under a name that says nothing of the object's own."""
+        if self._closed:
+            return Verdict(self.name, "error", reason="it is closed")
         if self._version and (self._asked is None or monotonic() - self._asked > VERSION_SECONDS):
             self._ask_version()
+        self._scans.add(token := object())
+        try:
+            return self._scanned(target)
+        finally:
+            self._scans.discard(token)
+
+    def _scanned(self, target: Object) -> Verdict:
         with target.content.named() as path:
             argv = [argument.replace(FILE, path) for argument in self._argv]
             try:
@@ -100,7 +113,14 @@ class Command:
         return None
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Ends what still runs, and lets its files go."""
+        self._closed = True
+        for process in tuple(self._running):
+            with suppress(OSError):
+                os.killpg(process.pid, signal.SIGKILL)
+        until = monotonic() + FAREWELL
+        while self._scans and monotonic() < until:
+            sleep(GLANCE)
 
     def _verdict(self, code: int, output: str) -> Verdict:
         status = self._status.get(code)
@@ -125,7 +145,11 @@ class Command:
             cwd="/",
             start_new_session=True,
         )
-        code, output = _watched(process, monotonic() + seconds)
+        self._running.add(process)
+        try:
+            code, output = _watched(process, monotonic() + seconds)
+        finally:
+            self._running.discard(process)
         return code, output.decode("utf-8", "replace")
 
 

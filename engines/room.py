@@ -11,12 +11,12 @@ import logging
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from time import monotonic, monotonic_ns
+from time import monotonic, monotonic_ns, sleep
 
 from engines.lane import Job
 from engines.outcome import AnyPool, Latency, Scanned, latency
 from engines.spill import Spill, Ticket
-from engines.verdicts import OVERLOAD, Verdict
+from engines.verdicts import ENDED, OVERLOAD, Verdict
 from reassembly.builder import Ahead
 from reassembly.events import Flow
 from reassembly.objects import Content, Object
@@ -24,6 +24,7 @@ from sensor.noun import noun, state
 
 log = logging.getLogger(__name__)
 
+GLANCE = 0.01  # seconds between two looks at what has finished
 TELL = 60.0  # seconds between two words on the same overload
 
 
@@ -75,8 +76,13 @@ class Room:
         self._open = 0  # objects with the engines
         self._bytes = 0  # of these
         self._waited: dict[Object, int] = {}  # ns, of those with the engines that have waited
+        self._with: dict[Object, int] = {}  # those with the engines, and when they arrived
         self._refused: deque[Scanned] = deque()
         self._told = 0.0
+
+    def change(self, engines: Sequence[str]) -> None:
+        """The pool behind has others now, of these names."""
+        self._engines = engines
 
     @property
     def ahead(self) -> Ahead | None:
@@ -110,6 +116,7 @@ class Room:
         for one in self._pool.results(wait and self._open > 0):
             self._open -= 1
             self._bytes -= one.target.size
+            self._with.pop(one.target, None)
             waited = self._waited.pop(one.target, 0)
             yield replace(one, latency=_later(one.latency, waited)) if waited else one
         self._feed()
@@ -118,6 +125,22 @@ class Room:
         """All that is open, as it finishes."""
         while self._open or self._refused or self._first or self._rest:
             yield from self.results(wait=True)
+
+    def finish(self, over: Callable[[], bool]) -> Iterator[Scanned]:
+        """All that is open, as it finishes, or unscanned when the time is over."""
+        while self._open or self._refused or self._first or self._rest:
+            yield from self.results()
+            if over():
+                yield from self._unfinished()
+                return
+            sleep(GLANCE)
+
+    def _unfinished(self) -> Iterator[Scanned]:
+        yield from self._refused
+        arrived = [*self._with.items(), *((one.target, one.arrived) for one in (*self._first, *self._rest))]
+        log.error("the engines have not finished in time: %d objects have not been scanned", len(arrived))
+        for target, when in arrived:
+            yield self._unscanned(Job(target, when, monotonic_ns(), 0), ENDED)
 
     def close(self) -> None:
         """Lets go of the engines and of the disk."""
@@ -131,6 +154,7 @@ class Room:
     def _pass(self, target: Object, arrived: int) -> None:
         self._open += 1
         self._bytes += target.size
+        self._with[target] = arrived
         self._pool.submit(target, arrived)
 
     def _keep(self, waiting: _Waiting) -> bool:
@@ -184,9 +208,11 @@ class Room:
             self._told = monotonic()
             told = self.counters["overload.objects"], self.counters["overload.bytes"] / 1e6
             log.error("overload: the engines can't keep up, %d objects (%.1f MB) have not been scanned", *told)
-        job = Job(target, waiting.arrived, waiting.since, 0)
-        skipped = tuple(Verdict(name, "skipped", reason=OVERLOAD) for name in self._engines)
-        self._refused.append(Scanned(target, skipped, latency(job, skipped, monotonic_ns())))
+        self._refused.append(self._unscanned(Job(target, waiting.arrived, waiting.since, 0), OVERLOAD))
+
+    def _unscanned(self, job: Job, why: str) -> Scanned:
+        skipped = tuple(Verdict(name, "skipped", reason=why) for name in self._engines)
+        return Scanned(job.target, skipped, latency(job, skipped, monotonic_ns()))
 
 
 def _later(one: Latency, waited: int) -> Latency:

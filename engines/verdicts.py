@@ -11,6 +11,7 @@ from sensor.noun import noun
 Status: TypeAlias = Literal["clean", "malicious", "suspicious", "error", "timeout", "skipped"]
 
 OVERLOAD = "overload"  # the reason of `skipped` when the engines can't keep up
+ENDED = "the sensor ended"  # before this engine had answered
 CRASHED = "crashed the engine"  # the reason of `error` when it does so each time
 
 

@@ -80,8 +80,12 @@ class Alarms:
     """
 
     def __init__(self, exact: Collection[str] = ()) -> None:
-        self._exact = frozenset(exact)
         self._flows: dict[str, _OpenFlow] = {}
+        self.change(exact)
+
+    def change(self, exact: Collection[str]) -> None:
+        """Other engines are asked from now on."""
+        self._exact = frozenset(exact)
 
     def __len__(self) -> int:
         return len(self._flows)

@@ -71,6 +71,15 @@ class Workers:
         """What all of them have counted."""
         return sum((worker.said for worker in self._workers), self._past)
 
+    def ended_for(self) -> float:
+        """Seconds since they had to be ready, once they were told to stop; less than 0 before."""
+        return -1.0 if self._deadline is None else time.monotonic() - self._deadline
+
+    def answer(self) -> bool:
+        """Whether each of them has said something lately, or is being started."""
+        now = time.monotonic()
+        return all(worker.receiver is None or now - worker.heard <= STUCK for worker in self._workers)
+
     def now(self) -> int:
         """Ns since 1970: of the system, or of the capture that is played."""
         return max(worker.said.now for worker in self._workers)

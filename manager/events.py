@@ -58,13 +58,17 @@ class Documents:
     """
 
     def __init__(self, observer: Observer, hashes: Sequence[str] = (), live: bool = False) -> None:
+        self._live = live
+        self._clock = 0, timestamp(0)
+        self.change(observer, hashes)
+
+    def change(self, observer: Observer, hashes: Sequence[str]) -> None:
+        """Who we are has changed, or which hashes are wanted."""
         self._observer = observer
         self._fields = observer.fields()
         self._host = {"name": observer.hostname}
         self._hashes = tuple(hashes)
-        self._live = live
         self._flows: dict[str, tuple[Document, Document, Document, list[str]]] = {}
-        self._clock = 0, timestamp(0)
         self._streams = {
             name: {"type": kind, "dataset": name, "namespace": observer.namespace} for name, kind in STREAMS.items()
         }

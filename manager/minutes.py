@@ -49,9 +49,13 @@ class Minutes:
 
     def due(self) -> Iterator[Document]:
         """What is to be said by now: nothing until another minute has begun."""
-        if (minute := self._workers.now() // MINUTE) > self._minute:
+        minute = self._workers.now() // MINUTE
+        if minute > self._minute:
             self._minute = minute
             yield from self._told(minute - GRACE, minute)
+        elif minute < self._minute - GRACE:  # the clock was set back
+            yield from self.rest()
+            self._minute = minute
 
     def rest(self) -> Iterator[Document]:
         """The end: all that has not been said."""

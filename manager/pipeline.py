@@ -18,6 +18,7 @@ from reassembly.flows import FlowTable
 from reassembly.objects import Object
 from reassembly.unpack import members
 from sensor.captures import CaptureError
+from sensor.clock import Jump
 from sensor.noun import state
 
 if TYPE_CHECKING:
@@ -68,8 +69,8 @@ class Source(Protocol):
     lost: int  # packets that passed and could not be taken
     backlog: float  # which share of the room for packets was full when we last came to look
 
-    def __iter__(self) -> Iterator[PacketBatch | int]:
-        """Batches, and between them the time (`now`)."""
+    def __iter__(self) -> Iterator[PacketBatch | int | Jump]:
+        """Batches, and between them the time (`now`), or that it was set."""
         ...
 
     def now(self) -> int:
@@ -93,6 +94,9 @@ class Watch:
     def products(self) -> Iterator[Arrived]:
         """The same as of a capture; and again and again None, so that nobody waits for a packet."""
         for batch in self.source:
+            if isinstance(batch, Jump):
+                self.table.shift(batch.by)
+                continue
             found = self.table.wait(batch) if isinstance(batch, int) else self.table.feed(batch)
             yield from self._arrived(found)
             yield time.monotonic_ns(), None
@@ -133,9 +137,9 @@ def scanned(products: Iterable[Arrived], pool: AnyPool, alarms: Alarms) -> Itera
         yield from _settled(pool.results(), alarms)
 
 
-def rest(pool: AnyPool, alarms: Alarms) -> Iterator[Item]:
+def rest(results: Iterable[Scanned], alarms: Alarms) -> Iterator[Item]:
     """What is still with the engines when all captures are read."""
-    yield from _settled(pool.drain(), alarms)
+    yield from _settled(results, alarms)
     yield from alarms.rest()
 
 

@@ -21,6 +21,11 @@ def pool(settings: Settings, engines: Sequence[Engine], config: str | None, rule
         from manager.hosts import cluster
 
         return cluster(settings, config, rules)
+    return local_pool(settings, engines)
+
+
+def local_pool(settings: Settings, engines: Sequence[Engine]) -> AnyPool:
+    """This host's engines."""
     from engines.pool import Pool
 
     return Pool(engines, max_bytes=settings.pool.max_bytes)

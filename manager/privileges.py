@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from manager.seccomp import refuse_calls
 from sensor.noun import noun
 
 _NEW_NETWORK, _NEW_USER = 0x40000000, 0x10000000  # CLONE_
@@ -55,8 +56,15 @@ def give_up(user: str | None, folder: str | None) -> tuple[Step, ...]:
         "files": lambda: _landlock(folder or tempfile.gettempdir()),
         "being looked into": lambda: _prctl(_DUMPABLE, 0),
         "core dumps": lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)),
+        "system calls": refuse_calls,
     }
     return tuple(_tried(name, step) for name, step in steps.items())
+
+
+def harden() -> None:
+    """What the manager can do without: rights of programs it starts, and core dumps, which would hold what passed."""
+    _tried("new privileges", lambda: _prctl(_NO_NEW_PRIVILEGES, 1))
+    _tried("core dumps", lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)))
 
 
 def _tried(name: str, step: Callable[[], None]) -> Step:
@@ -122,7 +130,8 @@ def _refused() -> Refused:
 def held(folder: str | None) -> Iterator[tuple[str, bool]]:
     """What this process can still do, tried: a name, and whether it can. `folder`: of temporary files."""
     yield "open network connections", _can(_connect)
-    yield "see network interfaces", any(name != "lo" for _, name in socket.if_nameindex())
+    yield "see network interfaces", _can(_see)
+    yield "open sockets", _can(lambda: socket.socket(socket.AF_UNIX, socket.SOCK_STREAM).close())
     yield "capture packets", _can(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0).close())
     yield "read /etc/passwd", _can(lambda: Path("/etc/passwd").open("rb").close())
     yield "write to /", _can(lambda: tempfile.TemporaryFile(dir="/").close())
@@ -142,6 +151,11 @@ def _can(what: Callable[[], object]) -> bool:
 def _connect() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
         out.connect(("192.0.2.1", 9))  # no packet is sent; without a route it fails
+
+
+def _see() -> None:
+    if all(name == "lo" for _, name in socket.if_nameindex()):
+        raise OSError
 
 
 def _start() -> None:

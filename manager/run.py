@@ -145,7 +145,7 @@ class Job:
         try:
             for timeline in self._timelines(shard, summary, after, pool.ahead):
                 yield from scanned(timeline.products(), pool, alarms)
-            yield from rest(pool, alarms)
+            yield from rest(pool.drain(), alarms)
         finally:
             pool.close()
             summary.counters.update(pool.counters)

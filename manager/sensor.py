@@ -5,8 +5,8 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
+from engines.succession import Succession
 from manager import pools
 from manager.alarms import Alarm, Alarms
 from manager.assembly import build_engines, exact_engines
@@ -20,18 +20,21 @@ from manager.minutes import Minutes
 from manager.options import Stop
 from manager.overload import Overload
 from manager.pipeline import Item, rest, scanned
+from manager.privileges import harden
 from manager.progress import Silence
+from manager.reload import Reload
+from manager.renewal import Renewal
 from manager.report import alarm_line, console, report
 from manager.run import documents, say
 from manager.settings import Settings
-from manager.sinks import JsonLines, Lines, Sink, to_descriptor
+from manager.sinks import JsonLines, Lines, Patient, Sink
 from manager.summary import Summary
-from sensor.noun import noun
+from manager.systemd import Health, ServiceManager, service_manager
+from manager.trouble import Trouble
+from sensor.noun import noun, state
 from sensor.offloads import switch_off, switched_on
 
-if TYPE_CHECKING:
-    from engines.room import Room
-
+DRAIN = 10.0  # seconds more than the workers that engines have, at the end
 LOOK = 1.0  # seconds between two looks at the interfaces
 
 
@@ -53,6 +56,9 @@ class Asked:
 
 def watch(asked: Asked) -> int:
     """Does the command; returns its exit code. Raises Stop when nothing can be done."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # until there is something to read again
+    service = service_manager()
+    harden()
     settings, _ = effective(asked.config, asked.rules)
     one_line_logs(asked.verbose)
     made, summary = Summary(), Summary()
@@ -60,17 +66,20 @@ def watch(asked: Asked) -> int:
     interfaces = None if asked.replay is not None else _interfaces(asked, settings)
     tasks = [_replay(asked, settings)] if interfaces is None else _tasks(asked, settings, interfaces)
     alarms = Alarms(exact_engines(settings))
-    pool = pools.room(settings, pools.pool(settings, engines, asked.config, asked.rules), alarms.goes_on)
-    workers = Workers(tasks, pool.ahead)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: workers.stop())
+    pool = Succession(pools.pool(settings, engines, asked.config, asked.rules))
+    room = pools.room(settings, pool, alarms.goes_on)
+    workers = Workers(tasks, room.ahead)
+    reload = Reload(lambda: effective(asked.config, asked.rules)[0], settings)
+    told = documents(settings, live=asked.replay is None)
+    renewal = Renewal(reload, service, alarms, told, pool, room, engines)
+    _heed(workers, reload, service)
     try:
-        _pass_on(asked, settings, workers, pool, alarms, summary, interfaces)
+        _pass_on(asked, settings, workers, renewal, summary, interfaces)
     finally:
         workers.close()
-        pool.close()
+        room.close()
     summary.merge(made)
-    summary.settle_engines(engines)
+    summary.settle_engines(renewal.engines)
     if not asked.json and not asked.quiet:
         report(summary, scanning=True, everything=asked.verbose > 0)
     for name, why in summary.unusable_engines.items():
@@ -78,18 +87,36 @@ def watch(asked: Asked) -> int:
     return 2 if summary.unusable_engines else 0
 
 
+def _heed(workers: Workers, reload: Reload, service: ServiceManager) -> None:
+    """Signals: the first of those that end lets all finish what they have, the second doesn't wait for it."""
+    ending = False
+
+    def end(*_: object) -> None:
+        nonlocal ending
+        if ending:
+            raise KeyboardInterrupt
+        ending = True
+        service.stopping()
+        workers.stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    signal.signal(signal.SIGHUP, lambda *_: reload.ask())
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+
+
 def _pass_on(
     asked: Asked,
     settings: Settings,
     workers: Workers,
-    pool: Room,
-    alarms: Alarms,
+    renewal: Renewal,
     summary: Summary,
     interfaces: Interfaces | None,
 ) -> None:
     """The walk from what workers say to sinks, until the last of them has ended."""
-    lines = Lines(to_descriptor(1))
-    made = documents(settings, live=asked.replay is None)
+    out = Patient(1)
+    lines = Lines(out)
+    made, alarms, room, service = renewal.documents, renewal.alarms, renewal.room, renewal.service
     minutes = Minutes(made, workers, lambda: {"open_alarms": len(alarms)})
     sinks: list[Sink] = [summary, minutes, JsonLines(made, lines.write) if asked.json else Told()]
 
@@ -99,11 +126,18 @@ def _pass_on(
         lines.flush()
 
     looked, overload = time.monotonic(), Overload(settings.overload)
+    trouble = Trouble(lambda: workers.said.counters)
+    health = Health(service, workers.answer, Status(workers, summary).line)
 
     def after() -> None:
         nonlocal looked
-        workers.order(overload.look({"queue": pool.fullness}, time.monotonic()))
+        workers.order(overload.look({"queue": room.fullness}, time.monotonic()))
         tell(minutes.due())
+        if out.waits:
+            out(b"")
+        trouble.look()
+        renewal.look()
+        health.look()
         if interfaces is not None and time.monotonic() - looked > LOOK:
             looked = time.monotonic()
             if interfaces.returned():
@@ -112,18 +146,37 @@ def _pass_on(
 
     walk = workers.products(after)
     workers.wait()
+    service.ready()
     if not asked.quiet:
         say(f"watching {asked.replay or '+'.join(asked.interfaces or settings.sensor.interfaces)}")
-    for items in scanned(walk, pool, alarms), rest(pool, alarms):
+    for items in scanned(walk, room, alarms), rest(room.finish(lambda: workers.ended_for() > DRAIN), alarms):
         for item in items:
             for sink in sinks:
                 sink.take(item)
     tell(minutes.rest())
+    if out.lost or out.waits:
+        say(f"{out.lost} documents are lost, and {out.waits} bytes of them could not be written")
     said = workers.said
     summary.packets, summary.bytes, summary.captures = said.packets, said.bytes, 1
     summary.counters.update(said.counters)
     for warning in said.warnings:
         summary.warn(warning)
+
+
+@state
+class Status:
+    """How it goes, in a line."""
+
+    workers: Workers
+    summary: Summary
+    packets: int = 0  # that were there the last time
+
+    def line(self, seconds: float) -> str:
+        """`seconds`: since the last time."""
+        said = self.workers.said
+        before, self.packets = self.packets, said.packets
+        rate = max(said.packets - before, 0) / seconds
+        return f"{rate:.0f} packets/s, {said.flows} flows, {said.lost} packets lost, {self.summary.alarm_count} alarms"
 
 
 class Told:

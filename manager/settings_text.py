@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pwd
 import re
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Any
 
 from manager.effective import effective, flat
 from manager.options import Stop
+from manager.reload import engine_mistakes
 from manager.settings import ENGINE_KINDS, Settings
 from manager.settings_file import SettingsError, load
 from manager.visible import visible
@@ -48,17 +50,32 @@ def write_default(path: Path, force: bool) -> int:
 
 
 def check_file(path: str | None) -> int:
-    """`config check`. Raises Stop without a file."""
+    """`config check`: the file, and what it names. Raises Stop without a file."""
     if path is None:
         raise Stop("no settings to check: name a FILE, or give --config or $TAPSCAN_CONFIG")
     try:
-        load(path)
+        settings, _ = load(path)
+        mistakes = [*_missing(path, settings), *engine_mistakes(settings)]
     except SettingsError as error:
-        for mistake in error.mistakes:
-            sys.stderr.write(f"tapscan: {visible(str(mistake))}\n")
+        mistakes = [str(mistake) for mistake in error.mistakes]
+    for text in mistakes:
+        sys.stderr.write(f"tapscan: {visible(text)}\n")
+    if mistakes:
         return 2
     sys.stdout.write(f"{path}: no mistakes\n")
     return 0
+
+
+def _missing(path: str, settings: Settings) -> Iterator[str]:
+    """What a sensor needs and isn't there: the user it becomes, folders it writes to."""
+    own = settings.sensor
+    if own.user is not None:
+        try:
+            pwd.getpwnam(own.user)
+        except KeyError:
+            yield f"{path}: sensor.user: there is no user {own.user!r} on this host"
+    if own.temporary is not None and not Path(own.temporary).is_dir():
+        yield f"{path}: sensor.temporary: {own.temporary} is no folder"
 
 
 def show_settings(path: str | None, json: bool) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -25,6 +26,7 @@ Write: TypeAlias = Callable[[bytes], None]
 log = logging.getLogger(__name__)
 
 CRASHED_KEPT = 1000  # objects that crashed an engine, at most
+KEPT = 32 << 20  # bytes of documents that wait for room
 FULL = 1 << 16  # bytes gathered before they are written
 PATIENCE = 0.5  # seconds after which they are written anyhow: somebody may be watching
 
@@ -72,6 +74,60 @@ def to_descriptor(descriptor: int) -> Write:
             rest = rest[os.write(descriptor, rest) :]
 
     return write
+
+
+class Patient:
+    """Writes to where room may be missing for a while: keeps what found none, and loses the oldest over a bound.
+
+    Lines stay whole. Raises BrokenPipeError when nobody reads any more: that doesn't get better.
+    """
+
+    def __init__(self, descriptor: int, bound: int = KEPT) -> None:
+        self.lost = 0  # lines
+        self._descriptor = descriptor
+        self._bound = bound
+        self._kept: deque[memoryview] = deque()
+        self._size = 0
+        self._told = False
+
+    @property
+    def waits(self) -> int:
+        """Bytes that have found no room yet."""
+        return self._size
+
+    def __call__(self, text: bytes) -> None:
+        """Takes whole lines, or none: then it tries again what waits."""
+        if text:
+            self._kept.append(memoryview(text))
+            self._size += len(text)
+        try:
+            self._write()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            self._wait(error)
+
+    def _write(self) -> None:
+        while self._kept:
+            count = os.write(self._descriptor, self._kept[0])
+            self._size -= count
+            if count == len(self._kept[0]):
+                self._kept.popleft()
+            else:
+                self._kept[0] = self._kept[0][count:]
+        if self._told:
+            self._told = False
+            log.error("documents can be written again; %d of them are lost", self.lost)
+
+    def _wait(self, error: OSError) -> None:
+        if not self._told:
+            self._told = True
+            log.error("documents can't be written: %s; they are kept for now", error.strerror)
+        while self._size > self._bound and len(self._kept) > 1:
+            oldest = self._kept[1]  # the first may be half written
+            del self._kept[1]
+            self._size -= len(oldest)
+            self.lost += bytes(oldest).count(b"\n")
 
 
 class JsonLines:

@@ -150,9 +150,9 @@ class Builder:
     """One object while it arrives. `write` and `gap` in order, then `finish` once, or `drop`."""
 
     __slots__ = (
-        "_ahead", "_chunks", "_digest", "_file", "_held", "_limit", "_mark", "_sent", "began", "codings", "cut",
-        "declared_type", "direction", "facts", "findings", "id", "kind", "missing", "name", "origin", "position",
-        "protocol", "size",
+        "_ahead", "_chunks", "_digest", "_file", "_held", "_limit", "_mark", "_most", "_sent", "began", "codings",
+        "cut", "declared_type", "direction", "facts", "findings", "id", "kind", "missing", "name", "origin",
+        "position", "protocol", "size",
     )  # fmt: skip
 
     def __init__(
@@ -187,6 +187,7 @@ class Builder:
         self._file: IO[bytes] | None = None
         self._digest = hashlib.sha256()
         self._limit = origin.limits.object_bytes
+        self._most = "object_bytes"  # what that limit is called
         self._ahead = origin.memory.ahead
         self._sent = 0  # bytes that have gone ahead
         self._mark = 0  # chunks of these
@@ -198,12 +199,11 @@ class Builder:
         self.position += len(data)
         if self.size + len(data) > self._limit:
             data = data[: self._limit - self.size]
-            self.limit("object_bytes")
-        self.size += len(data)
+            self.limit(self._most)
         if self._file is not None:
-            self._digest.update(data)
-            self._file.write(data)
+            self._append(self._file, data)
         else:
+            self.size += len(data)
             self._chunks.append(data)
             self._held += len(data)
             memory = self.origin.memory
@@ -296,10 +296,42 @@ class Builder:
         self._sent = self.size
 
     def _spill(self) -> None:
-        self._file = NamedTemporaryFile(dir=self.origin.memory.directory, prefix="tapscan-")  # noqa: SIM115 - its Content closes it
+        digest = hashlib.sha256()
+        try:
+            file = NamedTemporaryFile(dir=self.origin.memory.directory, prefix="tapscan-", buffering=0)  # noqa: SIM115 - its Content closes it
+        except OSError:
+            self._full()
+            return
         for chunk in self._chunks:
-            self._digest.update(chunk)
-            self._file.write(chunk)
+            if _written(file, chunk) < len(chunk):
+                file.close()
+                self._full()
+                return
+            digest.update(chunk)
+        self._file, self._digest = file, digest
         self._chunks.clear()
         self.origin.memory.held -= self._held
         self._held = 0
+
+    def _append(self, file: IO[bytes], data: bytes) -> None:
+        count = _written(file, data)
+        self._digest.update(data[:count])
+        self.size += count
+        if count < len(data):
+            self._full()
+
+    def _full(self) -> None:
+        """There is no room on the disk: the object ends with what it has."""
+        self._limit, self._most = self.size, "disk"
+        self.limit("disk")
+
+
+def _written(file: IO[bytes], data: bytes) -> int:
+    """How many bytes found room. `file` has no buffer."""
+    view, count = memoryview(data), 0
+    try:
+        while count < len(data):
+            count += file.write(view[count:])
+    except OSError:
+        pass
+    return count

@@ -32,6 +32,7 @@ from sensor.packets import ACK, RST, SYN, TCP, UDP, PacketBatch
 
 SECOND = 1_000_000_000
 SWEEP = 1 * SECOND  # of packet time between two looks at all flows
+SET_BACK = 60 * SECOND  # no packet comes so late
 EVICTED_SHARE = 16  # over the limit, one flow in so many goes at once: sorting them all is seldom needed then
 
 TOGETHER, TOGETHER_BYTES = 256, 1 << 20  # products handed on at once: each stage of the walk runs faster unbroken
@@ -101,7 +102,7 @@ class FlowTable:
             yield from self._tcp(batch, segments)
         if len(datagrams):
             yield from self._udp(batch, datagrams)
-        self._now = max(self._now, int(batch.time[rows[-1]]))
+        self._goes_on(int(batch.time[rows[-1]]))
         if self._now - self._swept >= SWEEP:
             self._sweep()
         if len(self._entries) > self._limits.flows or self._held > self._limits.total_out_of_order:
@@ -110,10 +111,27 @@ class FlowTable:
 
     def wait(self, now: int) -> Iterator[Product]:
         """Nothing came until `now`, ns since 1970 by the clock that gives packets their time."""
-        self._now = max(self._now, now)
+        self._goes_on(now)
         if self._now - self._swept >= SWEEP:
             self._sweep()
         yield from self._ready()
+
+    def shift(self, by: int) -> None:
+        """Somebody has set the clock that gives packets their time, ahead or back by so many ns: no flow is older."""
+        for entry in {id(one): one for one in (*self._entries.values(), *self._limbo)}.values():
+            entry.last += by
+        self._past.clear()
+        self._now += by
+        self._swept += by
+
+    def _goes_on(self, time: int) -> None:
+        """Times of packets waver, but one far in the past is of a clock that was set back."""
+        if time < self._now - SET_BACK:
+            self.counters["clock.back"] += 1
+            self._now = self._swept = time
+            for entry in self._entries.values():
+                entry.last = min(entry.last, time)
+        self._now = max(self._now, time)
 
     def close(self) -> Iterator[Product]:
         """The end of the capture: every flow still open ends here."""

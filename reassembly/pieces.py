@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
+from contextlib import suppress
 from io import BytesIO
 from tempfile import TemporaryFile
 from typing import IO, TypeAlias
@@ -68,9 +69,8 @@ class Pieces:
         """A piece of the file of this key and size. Gives the whole file when it is there; the taker closes it."""
         if total > self._limits.joined_bytes:
             return None
-        puzzle = self._files.pop(key, None) or Puzzle(total, self._directory)
-        self.held -= puzzle.held
-        puzzle.add(begin, content)
+        if (puzzle := self._grown(key, begin, total, content)) is None:
+            return None
         if puzzle.solved:
             puzzle.bytes.seek(0)
             return puzzle.bytes
@@ -78,6 +78,22 @@ class Pieces:
         self.held += puzzle.held
         self._shrink()
         return None
+
+    def _grown(self, key: Key, begin: int, total: int, content: Content) -> Puzzle | None:
+        """The file with its new piece, for now kept by nobody; None when there is no room for it on the disk."""
+        puzzle = self._files.pop(key, None)
+        self.held -= puzzle.held if puzzle else 0
+        try:
+            puzzle = puzzle or Puzzle(total, self._directory)
+            puzzle.add(begin, content)
+            puzzle.bytes.flush()
+        except OSError:
+            self._counters["disk"] += 1
+            if puzzle is not None:
+                with suppress(OSError):  # what is in its buffer finds no room either
+                    puzzle.bytes.close()
+            return None
+        return puzzle
 
     def _shrink(self) -> None:
         limits = self._limits

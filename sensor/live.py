@@ -10,11 +10,13 @@ import select
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sensor.captures import DEFAULT_FRAGMENTS, FragmentLimits
+from sensor.clock import Clock, Jump
 from sensor.decode import Decoder
 from sensor.packets import PacketBatch
 from sensor.records import Records, together
@@ -37,7 +39,10 @@ class Live:
     `lost` how many packets the kernel had no room for, `backlog` which share of its room was taken.
     """
 
-    def __init__(self, rings: Sequence[Ring], fragments: FragmentLimits = DEFAULT_FRAGMENTS) -> None:
+    def __init__(
+        self, rings: Sequence[Ring], fragments: FragmentLimits = DEFAULT_FRAGMENTS, clock: Clock | None = None
+    ) -> None:
+        self._clock = clock or Clock()
         self.path = "+".join(ring.interface for ring in rings)
         self.counters: Counter[str] = Counter()
         self.warnings: list[str] = []
@@ -54,13 +59,13 @@ class Live:
 
     def now(self) -> int:
         """Ns since 1970: packets have the time of the system's clock."""
-        return time.time_ns()
+        return self._clock.now()
 
     def stop(self) -> None:
         """What is there is still handed on; then it ends. May be called by a signal's handler."""
         self._stopping = True
 
-    def __iter__(self) -> Iterator[PacketBatch | int]:
+    def __iter__(self) -> Iterator[PacketBatch | int | Jump]:
         taken = 0.0
         try:
             while not self._stopping:
@@ -70,9 +75,9 @@ class Live:
                 if (left := GATHER - (time.monotonic() - taken)) > 0:
                     time.sleep(left)
                 taken = time.monotonic()
-                yield from self._taken(time.time_ns())
-                yield time.time_ns()
-            yield from self._taken(None)
+                yield from self._taken()
+                yield self.now()
+            yield from self._taken(last=True)
         finally:
             for ring in self._rings:
                 ring.close()
@@ -88,21 +93,31 @@ class Live:
     def _patience(self) -> float:
         return SETTLED / MILLION if self._order is not None and self._order.waiting else TICK * 1000
 
-    def _taken(self, now: int | None) -> Iterator[PacketBatch]:
-        """What has come by `now`; None: that was all."""
+    def _taken(self, last: bool = False) -> Iterator[PacketBatch | Jump]:
+        """What has come by now; `last`: nothing more comes."""
         arrived = time.monotonic_ns()
         taken = [list(ring.blocks()) for ring in self._rings]
         self.backlog = max(len(some) / ring.size.blocks for some, ring in zip(taken, self._rings, strict=True))
         blocks = [one for some in taken for one in some]
         self.lost += sum(ring.lost() for ring in self._rings)
+        if (jump := self._clock.jumped()) is not None:  # after they were taken, so that none has a time unheard of
+            blocks = self._jumped(jump, blocks)
+            yield jump
         if self._order is not None:
-            blocks = self._order.sorted(blocks, now)
+            blocks = self._order.sorted(blocks, None if last else self.now())
         if blocks:
             buffer, records = together(blocks)
             self.packets += len(records)
             self.bytes += int(records.wire.sum())
             if (batch := self._decoder.decode(buffer, records, arrived)) is not None:
                 yield batch
+
+    def _jumped(self, jump: Jump, blocks: list[Taken]) -> list[Taken]:
+        log.warning("the clock was set %s by %.0f s", "ahead" if jump.by > 0 else "back", abs(jump.by) / 1e9)
+        self.counters["clock.jump"] += 1
+        if self._order is not None:
+            blocks, self._order.waiting = [*self._order.waiting, *blocks], []
+        return [(part, replace(one, time=self._clock.corrected(one.time, jump))) for part, one in blocks]
 
 
 class Order:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from manager.capture_workers import STUCK
 from manager.cli import parser
 from manager.cluster import NEXT_PORTS, WORKER_PORTS
 from manager.settings_file import load
@@ -44,6 +45,21 @@ def test_units_run_what_there_is(unit):
         assert given.config == "/etc/tapscan/tapscan.toml"
     else:
         assert (program, words) == ("/usr/sbin/clamd", ["--foreground", "--config-file=/etc/tapscan/clamd.conf"])
+
+
+def test_the_sensor_says_that_it_is_ready_and_alive():
+    settings = settings_of(next(unit for unit in UNITS if unit.stem == "tapscan-sensor"))
+    assert (settings["Type"], settings["NotifyAccess"]) == ("notify", "main")
+    assert int(settings["WatchdogSec"]) / 2 > STUCK - 5  # a worker that is stuck is ended first
+    assert settings["ExecReload"] == "/bin/kill -HUP $MAINPID"
+
+
+def test_systemd_takes_the_units():
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze not installed (Debian: systemd)")
+    done = subprocess.run(["systemd-analyze", "verify", *map(str, UNITS)], capture_output=True, text=True)
+    wrong = [line for line in done.stderr.splitlines() if "tapscan" in line and "not executable" not in line]
+    assert wrong == []
 
 
 def test_clamd_knows_all_of_its_settings():

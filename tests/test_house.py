@@ -20,6 +20,7 @@ NO_ENGINES = {
     "outcome",
     "lane",
     "pool",
+    "succession",
     "dispatch",
     "parcel",
     "scanner",

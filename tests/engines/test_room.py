@@ -202,3 +202,28 @@ def test_how_full_it_is():
     list(room.drain())
     assert room.fullness == 0
     room.close()
+
+
+def test_when_the_time_is_over_what_is_left_is_unscanned():
+    pool, room = made(engine_objects=2)
+    for number in range(4):
+        room.submit(object_of(b"x", f"n{number}"), time.monotonic_ns())
+    pool.scan(1)
+    looks = iter([False, True])
+    back = list(room.finish(lambda: next(looks)))
+    assert sorted(names(back)) == ["n0", "n1", "n2", "n3"]
+    assert [one.target.name for one in back if one.verdicts[0].status == "clean"] == ["n0"]
+    assert {verdict.reason for one in refused(back) for verdict in one.verdicts} == {"the sensor ended"}
+
+
+def test_what_finishes_in_time_is_scanned():
+    pool, room = made(engine_objects=1)
+    for number in range(4):
+        room.submit(object_of(b"x", f"n{number}"), time.monotonic_ns())
+
+    def over():
+        pool.scan(1)
+        return False
+
+    assert sorted(names(room.finish(over))) == ["n0", "n1", "n2", "n3"]
+    assert pool.has == []

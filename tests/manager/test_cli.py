@@ -336,6 +336,22 @@ def test_engines_that_are_away(folder, tapscan):
     assert rows["yara"]["usable"] is True
 
 
+def test_config_check_reads_what_the_settings_name(folder, tapscan):
+    (folder / "broken.yar").write_text("rule broken { condition: nothing }")
+    lists = '[[engine]]\nkind = "hashes"\nbad = ["none.txt"]\n'
+    rules = '[[engine]]\nkind = "yara"\nrules = ["broken.yar"]\n'
+    own = '[sensor]\nuser = "nosuchuser"\ntemporary = "/nowhere"\n'
+    (folder / "bad.toml").write_text(own + rules + lists)
+    done = tapscan("config", "check", "bad.toml")
+    assert done.returncode == 2
+    wrong = err(done)
+    assert len(wrong) == 4
+    assert wrong[0] == "tapscan: bad.toml: sensor.user: there is no user 'nosuchuser' on this host"
+    assert wrong[1] == "tapscan: bad.toml: sensor.temporary: /nowhere is no folder"
+    assert "engine yara: broken.yar" in wrong[2]
+    assert "engine hashes: none.txt: No such file" in wrong[3]
+
+
 def test_config_init_check_show(folder, tapscan):
     assert tapscan("config", "init", "new.toml").returncode == 0
     assert tapscan("config", "check", "new.toml").stdout == b"new.toml: no mistakes\n"

@@ -11,6 +11,7 @@ from manager.privileges import give_up, held
 NOTHING = {
     "open network connections",
     "see network interfaces",
+    "open sockets",
     "capture packets",
     "read /etc/passwd",
     "write to /",

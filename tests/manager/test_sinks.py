@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import stat
@@ -10,7 +11,7 @@ from manager import sinks
 from manager.alarms import raise_alarm
 from manager.events import Documents
 from manager.observer import Observer
-from manager.sinks import FULL, Crashed, Folder, JsonLines, Lines, to_descriptor
+from manager.sinks import FULL, Crashed, Folder, JsonLines, Lines, Patient, to_descriptor
 
 
 def test_lines_are_handed_on_together_and_whole():
@@ -105,3 +106,51 @@ def test_a_folder_that_cannot_be_made_costs_nothing_else(tmp_path, caplog):
         scanned(object_of(b"evil"), said("a", "error", reason="crashed the engine"))
     )
     assert "can't be kept" in caplog.messages[-1]
+
+
+@pytest.fixture
+def narrow():
+    """A pipe that doesn't wait for room: its end to read, and its end to write, which is full."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writing, bytes(1 << 16))
+    yield reading, writing
+    os.close(reading)
+    os.close(writing)
+
+
+def test_what_finds_no_room_waits(narrow, caplog):
+    reading, writing = narrow
+    out = Patient(writing)
+    out(b"one\n")
+    out(b"two\n")
+    assert out.waits == 8
+    assert caplog.text.count("can't be written") == 1
+    while len(os.read(reading, 1 << 20)) == 1 << 20:
+        pass
+    out(b"")
+    assert os.read(reading, 100).lstrip(bytes(1)) == b"one\ntwo\n"
+    assert (out.waits, out.lost) == (0, 0)
+    assert "can be written again; 0 of them are lost" in caplog.text
+
+
+def test_over_the_bound_the_oldest_are_lost_and_counted(narrow):
+    reading, writing = narrow
+    out = Patient(writing, bound=20)
+    for number in range(10):
+        out(b"line %d\n" % number)
+    assert out.waits <= 20
+    assert out.lost == 8
+    os.read(reading, 1 << 20)
+    out(b"")
+    assert os.read(reading, 100).lstrip(bytes(1)) == b"line 0\nline 9\n"
+
+
+def test_nobody_who_reads_is_the_end():
+    reading, writing = os.pipe()
+    os.close(reading)
+    with pytest.raises(BrokenPipeError):
+        Patient(writing)(b"line\n")
+    os.close(writing)

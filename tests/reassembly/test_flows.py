@@ -427,3 +427,53 @@ def test_community_id_is_the_published_one():
         "x", bytes([128, 232, 110, 120]), 34855, bytes([66, 35, 250, 204]), 80, "tcp", (), b"", b"", 0, "", False
     )
     assert flow.community_id == "1:LQU9qZlK+B5F3KDmev6m5PMibrg="
+
+
+YEAR = 365 * 86_400 * SECOND
+
+
+def flushed(made, now):
+    """What ends because of the time alone."""
+    return ends(list(made.wait(now)))
+
+
+@pytest.mark.parametrize("by", [YEAR, -YEAR])
+def test_a_clock_that_is_set_ends_no_flow_and_timeouts_go_on(talk, by):
+    made = table()
+    talk.handshake().say(0, b"request")
+    assert list(made.feed(batch_of(talk.packets))) == []
+    now = talk.packets[-1].time + SECOND
+    assert flushed(made, now) == []
+    made.shift(by)
+    assert flushed(made, now + by) == []
+    talk.packets.clear()
+    talk.say(1, b"response").end()
+    later = [replace(one, time=one.time + by) for one in talk.packets]
+    products = list(made.feed(batch_of(later)))
+    assert [one.how for one in ends(products)] == ["fin"]
+    assert texts(products) == {0: b"request", 1: b"response"}
+
+
+@pytest.mark.parametrize("by", [YEAR, -YEAR])
+def test_flows_are_silent_as_long_as_ever_after_a_clock_was_set(talk, by):
+    limits = Limits()
+    made = table(limits)
+    talk.handshake().say(0, b"request")
+    list(made.feed(batch_of(talk.packets)))
+    made.shift(by)
+    last = talk.packets[-1].time + by
+    silent = int(limits.timeout_established * SECOND)
+    assert flushed(made, last + silent - SECOND) == []
+    assert [one.how for one in flushed(made, last + silent + SECOND)] == ["timeout"]
+
+
+def test_a_capture_whose_clock_goes_back_still_ends_flows(talk):
+    limits = Limits()
+    made = table(limits)
+    talk.handshake().say(0, b"request")
+    ahead = [replace(one, time=one.time + YEAR) for one in talk.packets]
+    list(made.feed(batch_of(ahead)))
+    assert flushed(made, talk.packets[-1].time) == []
+    assert made.counters["clock.back"] == 1
+    silent = int(limits.timeout_established * SECOND)
+    assert [one.how for one in flushed(made, talk.packets[-1].time + silent + 2 * SECOND)] == ["timeout"]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from span import needed, run
 
 from sensor import live
+from sensor.clock import Clock, Jump
 from sensor.live import SETTLED, Live, Order
 from sensor.packets import ETHERNET, PacketBatch
 from sensor.records import Records
@@ -151,3 +152,28 @@ def test_where_nothing_passes_the_time_goes_on(tap):
             source.stop()
     assert times == sorted(times)
     assert 2 * live.TICK < time.monotonic() - begun < 10
+
+
+@pytest.mark.parametrize("years", [1, -1])
+def test_a_clock_that_is_set_is_said_and_what_waits_is_of_the_new_time(tap, caplog, years):
+    by = years * 365 * 86_400 * 1_000_000_000
+    offset = [0]
+    source = Live([ring_on(port) for port, _ in tap], clock=Clock(lambda: time.time_ns() + offset[0]))
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as out:
+        out.bind((tap[0][1], 0))
+        came = iter(source)
+        assert isinstance(next(came), int)
+        out.send(udp(1000, 53, 7))
+        offset[0] = by
+        jumps, batches = [], []
+        for one in came:
+            if isinstance(one, Jump):
+                jumps.append(one)
+            elif isinstance(one, PacketBatch):
+                batches.append(one)
+                source.stop()
+    assert [abs(one.by - by) < 1_000_000_000 for one in jumps] == [True]
+    assert source.counters["clock.jump"] == 1
+    assert f"the clock was set {'ahead' if by > 0 else 'back'} by 31536000 s" in caplog.text
+    (batch,) = batches
+    assert len(batch) == 1

@@ -7,8 +7,11 @@ import itertools
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
+
+TRAFFIC = str(Path(__file__).with_name("traffic.py"))
 
 
 def needed():

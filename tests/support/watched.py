@@ -1,0 +1,75 @@
+"""`tapscan sensor` as a process that runs, and what it says."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+TAPSCAN = [sys.executable, "-m", "manager.cli"]
+ROOT = Path(__file__).parents[2]
+SECONDS = 60
+
+
+class Sensor:
+    """One that runs."""
+
+    def __init__(self, folder, *words, out=subprocess.PIPE, shorter="", **environment):
+        """`shorter`: statements that make its patience less."""
+        given = os.environ | {"XDG_CACHE_HOME": str(folder / ".cache"), "PYTHONPATH": str(ROOT)} | environment
+        pipes = {"stdout": out, "stderr": subprocess.PIPE, "text": True}
+        self.process = subprocess.Popen([*_command(shorter), "sensor", *words], cwd=folder, env=given, **pipes)
+        self.said = self.process.stderr.readline()
+        self._out, self._err = [], []
+        for pipe, lines in ((self.process.stdout or (), self._out), (self.process.stderr, self._err)):
+            threading.Thread(target=lines.extend, args=(pipe,), daemon=True).start()
+
+    def workers(self):
+        """The processes that capture."""
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if f"PPid:\t{self.process.pid}\n" in (entry / "status").read_text():
+                    found.append(int(entry.name))
+        return sorted(found)
+
+    def says(self, text):
+        """Waits for a line of standard error with it."""
+        until = time.monotonic() + SECONDS
+        while not any(text in line for line in (self.said, *self._err)):
+            assert time.monotonic() < until, self._err
+            time.sleep(0.02)
+
+    def tells(self, count, dataset):
+        """Waits for so many documents of a kind."""
+        until = time.monotonic() + SECONDS
+        while sum(f'"dataset":"tapscan.{dataset}"' in line for line in self._out) < count:
+            assert time.monotonic() < until, self._out
+            time.sleep(0.02)
+
+    def end(self, number=signal.SIGTERM):
+        """Exit code, standard output and error."""
+        self.process.send_signal(number)
+        code = self.process.wait(SECONDS)
+        for pipe in (self.process.stdout, self.process.stderr):
+            if pipe is not None:
+                pipe.close()
+        return code, "".join(self._out), "".join(self._err)
+
+
+def _command(shorter):
+    return [sys.executable, "-c", f"{shorter}\nfrom manager.cli import main\nmain()"] if shorter else TAPSCAN
+
+
+def documents(text):
+    return [json.loads(one) for one in text.splitlines()]
+
+
+def of(found, dataset):
+    return [one for one in found if one["event"]["dataset"] == f"tapscan.{dataset}"]
