@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 
 from manager import pools
 from manager.alarms import Alarm, Alarms
-from manager.assembly import build_engines, exact_engines
+from manager.assembly import build_engines, exact_engines, ledger_folder
 from manager.capture_worker import Task
 from manager.capture_workers import Workers
 from manager.ecs import Document, line
 from manager.effective import effective
 from manager.interfaces import Interfaces
+from manager.ledger import Ledger
 from manager.logs import one_line_logs
-from manager.minutes import Minutes
+from manager.loss import LossWatch
+from manager.minutes import Kept, Minutes
 from manager.options import Stop
 from manager.pipeline import Item, rest, scanned
 from manager.progress import Silence
@@ -89,12 +91,13 @@ def _pass_on(
     """The walk from what workers say to sinks, until the last of them has ended."""
     lines = Lines(to_descriptor(1))
     made = documents(settings, live=asked.replay is None)
-    minutes = Minutes(made, workers, lambda: {"open_alarms": len(alarms)})
+    minutes = Minutes(made, workers, lambda: {"open_alarms": len(alarms)}, _kept(asked, settings))
     sinks: list[Sink] = [summary, minutes, JsonLines(made, lines.write) if asked.json else Told()]
 
     def tell(said: Iterable[Document]) -> None:
-        for document in said if asked.json else ():
-            lines.write(line(document))
+        for document in said:  # also where nobody reads them: the ledger is written on the way
+            if asked.json:
+                lines.write(line(document))
         lines.flush()
 
     looked = time.monotonic()
@@ -111,7 +114,7 @@ def _pass_on(
     walk = workers.products(after)
     workers.wait()
     if not asked.quiet:
-        say(f"watching {asked.replay or '+'.join(asked.interfaces or settings.sensor.interfaces)}")
+        say(f"watching {_place(asked, settings)}")
     for items in scanned(walk, pool, alarms), rest(pool, alarms):
         for item in items:
             for sink in sinks:
@@ -120,8 +123,20 @@ def _pass_on(
     said = workers.said
     summary.packets, summary.bytes, summary.captures = said.packets, said.bytes, 1
     summary.counters.update(said.counters)
+    if said.lost:
+        summary.counters["kernel_drop"] += said.lost
     for warning in said.warnings:
         summary.warn(warning)
+
+
+def _place(asked: Asked, settings: Settings) -> str:
+    return asked.replay or "+".join(asked.interfaces or settings.sensor.interfaces)
+
+
+def _kept(asked: Asked, settings: Settings) -> Kept:
+    own = settings.sensor
+    ledger = Ledger(ledger_folder(settings), own.ledger_bytes) if asked.replay is None else None
+    return Kept(_place(asked, settings), ledger, LossWatch(own.loss_minutes, own.loss_share))
 
 
 class Told:

@@ -23,7 +23,7 @@ class Stream:
 
     __slots__ = (
         "_limits", "_policy", "_since", "_waiting_since", "acked", "closed", "delivered", "direction", "doubtful",
-        "fin", "findings", "isn", "missing", "next", "packets", "pending", "tail", "take", "urgent",
+        "fin", "findings", "isn", "lost", "missing", "next", "packets", "pending", "tail", "take", "urgent",
     )  # fmt: skip
 
     def __init__(
@@ -44,6 +44,7 @@ class Stream:
         self.packets = 0
         self.delivered = 0
         self.missing = 0
+        self.lost = 0  # of the missing bytes, those that the other side had acknowledged: they passed us unseen
         self._limits = limits
         self._policy = policy
         self._since = 0  # segments since the hole was first passed by an ACK
@@ -200,6 +201,7 @@ class Stream:
             self._miss(end - self.next, time)
 
     def _miss(self, length: int, time: int) -> None:
+        self.lost += min(max(self.acked - self.next, 0), length)
         self.next += length
         self.missing += length
         self.tail = b""

@@ -52,7 +52,15 @@ class Sensor:
     """One that runs."""
 
     def __init__(self, folder, *words, **environment):
-        given = os.environ | {"XDG_CACHE_HOME": str(folder / ".cache"), "PYTHONPATH": str(ROOT)} | environment
+        given = (
+            os.environ
+            | {
+                "XDG_CACHE_HOME": str(folder / ".cache"),
+                "XDG_STATE_HOME": str(folder / "state"),
+                "PYTHONPATH": str(ROOT),
+            }
+            | environment
+        )
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         self._process = subprocess.Popen([*TAPSCAN, "sensor", *words], cwd=folder, env=given, **pipes)
         self.said = self._process.stderr.readline()
