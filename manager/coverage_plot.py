@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from importlib import import_module
+from typing import Any
 
 from manager.coverage_view import Bar, kinds, words
 from manager.options import Stop
@@ -18,11 +20,11 @@ COLOURS = ("#2e8b57", "#c0392b", "#e69f00", "#8e6bbf", "#56b4e9", "#0b4f8a", "#9
 def save(shown: Sequence[Bar], path: str) -> None:
     """Writes a PNG. Raises Stop."""
     try:
-        from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-        from matplotlib.figure import Figure
+        dates: Any = import_module("matplotlib.dates")  # without types
+        figures: Any = import_module("matplotlib.figure")
     except ImportError:
         raise Stop("--plot needs matplotlib: pip install matplotlib") from None
-    figure = Figure(figsize=(11, 5), dpi=120, layout="constrained")
+    figure = figures.Figure(figsize=(11, 5), dpi=120, layout="constrained")
     axes = figure.add_subplot()
     times = [datetime.fromtimestamp(bar.begin * 60, UTC) for bar in shown]
     wide = (shown[1].begin - shown[0].begin if len(shown) > 1 else 1) / 1440
@@ -31,9 +33,9 @@ def save(shown: Sequence[Bar], path: str) -> None:
         heights = [bar.parts[why] / 1e6 for bar in shown]
         axes.bar(times, heights, wide, below, align="edge", color=COLOURS[number % len(COLOURS)], label=words(why))
         below = [low + height for low, height in zip(below, heights, strict=True)]
-    locator = AutoDateLocator()
+    locator = dates.AutoDateLocator()
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
     axes.set(title="What this tap protects", ylabel="MB of flows", xlabel="UTC")
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside right upper", frameon=False, reverse=True)

@@ -6,7 +6,7 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from rich.table import Table
 from rich.text import Text
@@ -132,35 +132,50 @@ def sentence(rows: Sequence[Row], fate: Fate) -> str:
 
 def _table(rows: Sequence[Row], fate: Fate, by: Sequence[str]) -> Table:
     shared = "reason" not in by
-    heads = [">flows", ">seen", ">reassembled", ">objects", ">scanned", ">unscanned", ">missing", ">by us"]
-    table = plain_table("", *by, *heads, ">protected" if shared else ">packets")
-    table.title = None
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows if shared else ():
         groups.setdefault(tuple(KEYS[name](row) for name in by), []).append(row)
+    heads = [head for head, _ in COLUMNS]
+    table = plain_table("", *by, *heads, *([">protected"] if shared else []))
+    table.title = None
+    for column in table.columns:
+        column.no_wrap = True
     for key, tally in counted(rows, by).items():
-        cells = [
-            words(text) or "(all is well)" if name == "reason" else visible(text)
-            for name, text in zip(by, key, strict=True)
-        ]
-        parts = fate.parts(groups[key]) if shared else Counter()
-        last = _percent(parts[SCANNED], parts.total()) if shared else f"{tally.packets:,}"
-        table.add_row(*cells, *_cells(tally), last)
+        cells = [_cell(name, text) for name, text in zip(by, key, strict=True)]
+        cells += [shown(tally) for _, shown in COLUMNS]
+        if shared:
+            parts = fate.parts(groups[key])
+            cells.append(_percent(parts[SCANNED], parts.total()))
+        table.add_row(*cells)
     return table
 
 
-def _cells(tally: Tally) -> Iterator[str]:
-    for number, shown in (
-        (tally.flows, f"{tally.flows:,}"),
-        (tally.bytes, size(tally.bytes)),
-        (tally.bytes - tally.unscanned_bytes, size(tally.bytes - tally.unscanned_bytes)),
-        (tally.objects, f"{tally.objects:,}"),
-        (tally.scanned_objects, f"{tally.scanned_objects:,}"),
-        (tally.unscanned_objects, f"{tally.unscanned_objects:,}"),
-        (tally.missing_bytes, size(tally.missing_bytes)),
-        (tally.lost_bytes, size(tally.lost_bytes)),
-    ):
-        yield shown if number else ""
+def _cell(name: str, text: str) -> str:
+    if name == "reason":
+        return words(text) if text else "(nothing amiss)"
+    return visible(text)
+
+
+def _some(number: int) -> str:
+    return f"{number:,}" if number else ""
+
+
+def _bytes(number: int) -> str:
+    return size(number) if number else ""
+
+
+COLUMNS: tuple[tuple[str, Callable[[Tally], str]], ...] = (
+    (">flows", lambda tally: _some(tally.flows)),
+    (">packets", lambda tally: _some(tally.packets)),
+    (">seen", lambda tally: _bytes(tally.bytes)),
+    (">reassembled", lambda tally: _bytes(tally.bytes - tally.unscanned_bytes)),
+    (">missing", lambda tally: _bytes(tally.missing_bytes)),
+    (">by us", lambda tally: _bytes(tally.lost_bytes)),
+    (">scanned", lambda tally: _some(tally.scanned_objects)),
+    (">of bytes", lambda tally: _bytes(tally.scanned_bytes)),
+    (">unscanned", lambda tally: _some(tally.unscanned_objects)),
+    (">of bytes", lambda tally: _bytes(tally.unscanned_object_bytes)),
+)
 
 
 def bars(rows: Sequence[Row], fate: Fate, most: int) -> list[Bar]:
@@ -170,7 +185,7 @@ def bars(rows: Sequence[Row], fate: Fate, most: int) -> list[Bar]:
     held: list[list[Row]] = [[] for _ in range((last - first) // step + 1)]
     for row in rows:
         held[(row.minute - first) // step].append(row)
-    return [Bar(first + at * step, fate.parts(some)) for at, some in enumerate(held)]
+    return [Bar(first + at * step, Fate(some, fate).parts(some)) for at, some in enumerate(held)]
 
 
 def kinds(shown: Sequence[Bar]) -> list[str]:

@@ -138,9 +138,13 @@ def _add(seen: Counter[str], why: str, whole: int, scanned: int, missed: int) ->
 
 
 class Fate:
-    """What became of the bytes of flows: all of them, in parts that add up. Made of the rows of the whole period."""
+    """What became of the bytes of flows: all of them, in parts that add up. Made of the rows of a whole period.
 
-    def __init__(self, rows: Iterable[Row]) -> None:
+    `otherwise`: of a longer one, for services of which no object is in this one.
+    """
+
+    def __init__(self, rows: Iterable[Row], otherwise: Fate | None = None) -> None:
+        self._otherwise = otherwise
         self._objects: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._sizes: defaultdict[str, Counter[str]] = defaultdict(Counter)
         for row in rows:
@@ -164,7 +168,10 @@ class Fate:
     def _share_out(self, service: str, size: int, found: Parts) -> None:
         measure = self._sizes[service] or self._objects[service]
         if not (whole := measure.total()):
-            found[NOTHING] += size
+            if self._otherwise is not None:
+                self._otherwise._share_out(service, size, found)
+            else:
+                found[NOTHING] += size
             return
         left = size
         for why, part in measure.most_common()[1:]:
