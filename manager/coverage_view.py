@@ -23,6 +23,7 @@ from manager.sentences import count
 from manager.visible import visible
 from sensor.noun import noun
 
+FULL = 160  # columns in which everything has room
 HEIGHT = 12  # lines of the bars
 WORDS = {SCANNED: "scanned", NOTHING: "nothing to scan in it", EXTRACTED: "not given to engines", "": ""}
 COLOURS = ("green", "red", "yellow", "magenta", "cyan", "blue", "white")
@@ -103,6 +104,8 @@ def _print_json(rows: Sequence[Row], fate: Fate, by: Sequence[str]) -> None:
 
 def _print(rows: Sequence[Row], fate: Fate, by: Sequence[str]) -> None:
     out = console()
+    if not sys.stdout.isatty():  # nothing is cut off where there is no edge
+        out.width = FULL
     out.print(Text(sentence(rows, fate), "bold"))
     out.print(
         Text(f"{_when(min(row.minute for row in rows))} to {_when(max(row.minute for row in rows) + 1)} UTC", "dim")
@@ -113,7 +116,7 @@ def _print(rows: Sequence[Row], fate: Fate, by: Sequence[str]) -> None:
             out.print(text)
     for keys in [by] if by else [["service"], ["reason"]]:
         out.print()
-        out.print(_table(rows, fate, keys))
+        out.print(_table(rows, fate, keys, out.width >= FULL))
 
 
 def sentence(rows: Sequence[Row], fate: Fate) -> str:
@@ -130,19 +133,21 @@ def sentence(rows: Sequence[Row], fate: Fate) -> str:
     return text
 
 
-def _table(rows: Sequence[Row], fate: Fate, by: Sequence[str]) -> Table:
+def _table(rows: Sequence[Row], fate: Fate, by: Sequence[str], wide: bool) -> Table:
+    """Columns in which there is something; when it isn't `wide`, those that a person needs first."""
     shared = "reason" not in by
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in rows if shared else ():
         groups.setdefault(tuple(KEYS[name](row) for name in by), []).append(row)
-    heads = [head for head, _ in COLUMNS]
-    table = plain_table("", *by, *heads, *([">protected"] if shared else []))
+    tallies = counted(rows, by)
+    columns = [one for one in COLUMNS if (wide or one[0] not in WIDE) and any(map(one[1], tallies.values()))]
+    table = plain_table("", *by, *(head for head, _ in columns), *([">protected"] if shared else []))
     table.title = None
     for column in table.columns:
         column.no_wrap = True
-    for key, tally in counted(rows, by).items():
+    for key, tally in tallies.items():
         cells = [_cell(name, text) for name, text in zip(by, key, strict=True)]
-        cells += [shown(tally) for _, shown in COLUMNS]
+        cells += [shown(tally) for _, shown in columns]
         if shared:
             parts = fate.parts(groups[key])
             cells.append(_percent(parts[SCANNED], parts.total()))
@@ -176,6 +181,7 @@ COLUMNS: tuple[tuple[str, Callable[[Tally], str]], ...] = (
     (">unscanned", lambda tally: _some(tally.unscanned_objects)),
     (">of bytes", lambda tally: _bytes(tally.unscanned_object_bytes)),
 )
+WIDE = (">reassembled", ">by us", ">of bytes")
 
 
 def bars(rows: Sequence[Row], fate: Fate, most: int) -> list[Bar]:
