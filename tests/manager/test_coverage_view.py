@@ -52,8 +52,8 @@ def test_what_this_tap_protects(ledger, tapscan):
     text = words(tapscan("coverage"))
     assert text.startswith(
         "This tap protects 66.6 % of 108 kB in 360 flows: 480 objects scanned, 0 not. The rest: 33.3 % "
-        "encrypted (TLS), <0.1 % packets passed us unseen, <0.1 % packets missing. 12 packets dropped by the kernel besides. "
-        "2025-02-19 21:20 to 2025-02-19 23:20 UTC"
+        "encrypted (TLS), <0.1 % packets passed us unseen, <0.1 % packets missing. 12 packets dropped by the "
+        "kernel besides. 2025-02-19 21:20 to 2025-02-19 23:20 UTC"
     )
     for service in ("http", "tls", "encrypted (TLS)", "packets dropped by the kernel", "packets passed us unseen"):
         assert service in text
