@@ -1,7 +1,7 @@
 """The coverage ledger on disk: a file of JSON lines a day (UTC), each a row as the `tapscan.coverage` document has it.
 
 Appended to once a minute, in one write: whoever ends the sensor, and however, costs at most the last line, which
-readers pass over, and the minutes that weren't settled. What can't be written is counted and said; the sensor goes on.
+readers pass over, and a minute. What can't be written is counted and said; the sensor goes on.
 """
 
 from __future__ import annotations

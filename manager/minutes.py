@@ -51,7 +51,8 @@ class Minutes:
         self._workers = workers
         self._gauges = gauges
         self._kept = kept
-        self._coverage = Coverage()
+        self._coverage = Coverage()  # of minutes that may still get more
+        self._fresh = Coverage()  # since the last word
         self._engines: dict[str, EngineCounts] = {}
         self._latency = Quantiles()  # seconds from an object's last byte to its last verdict
         self._loss, self._missing = Loss(), 0
@@ -60,12 +61,12 @@ class Minutes:
 
     def take(self, item: Item) -> None:
         if isinstance(item, FlowEnd):
-            self._coverage.flow(item)
+            self._fresh.flow(item)
             self._loss.bytes += sum(item.bytes)
             self._loss.lost_bytes += sum(item.lost)
             self._missing += sum(item.missing)
         elif isinstance(item, Scanned):
-            self._coverage.object(item.target, item)
+            self._fresh.object(item.target, item)
             for verdict in item.verdicts:
                 if (counts := self._engines.get(verdict.engine)) is None:
                     counts = self._engines[verdict.engine] = EngineCounts()
@@ -86,11 +87,9 @@ class Minutes:
         counts = self._counts()
         figures = {name: value - self._said[name] for name, value in counts.items()}
         if dropped := figures["lost_packets"]:
-            self._coverage.dropped(self._kept.place, (minute - 1) * MINUTE, dropped)
-        rows = self._coverage.close(settled)
-        if self._kept.ledger is not None:
-            self._kept.ledger.write(rows, self._workers.now())
-        for row in rows:
+            self._fresh.dropped(self._kept.place, (minute - 1) * MINUTE, dropped)
+        self._keep()
+        for row in self._coverage.close(settled):
             yield self._documents.coverage(row)
         figures |= {"missing_bytes": self._missing, "lost_bytes": self._loss.lost_bytes}
         figures["ledger_failed"] = self._kept.ledger.failed if self._kept.ledger else 0
@@ -99,6 +98,13 @@ class Minutes:
         yield from self._worried(minute, figures)
         self._said, self._engines, self._latency = counts, {}, Quantiles()
         self._loss, self._missing = Loss(), 0
+
+    def _keep(self) -> None:
+        """The ledger is given what a minute has brought, settled or not: its rows add up when they are read."""
+        rows, self._fresh = list(self._fresh.rows()), Coverage()
+        if self._kept.ledger is not None:
+            self._kept.ledger.write(rows, self._workers.now())
+        self._coverage.merge(iter(rows))
 
     def _worried(self, minute: int, figures: dict[str, int]) -> Iterator[Document]:
         self._loss.packets, self._loss.lost_packets = figures["packets"], figures["lost_packets"]

@@ -112,7 +112,9 @@ class Stream:
         if start + length <= self.next or self.closed:
             return
         if start <= self.next and not self.pending:
+            seen = self.missing - self.lost
             self._gap(start + length - self.next, time)
+            self.lost = self.missing - seen  # they came by: it is us who haven't kept them
             self._finish(time)
 
     def flush(self, time: int) -> None:

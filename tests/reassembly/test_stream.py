@@ -197,3 +197,11 @@ def test_what_comes_late_is_no_loss(stream, heard):
     stream.segment(0, b"abc", 3)
     stream.close("fin", 9)
     assert (text(heard), stream.missing, stream.lost) == (b"abcdef", 0, 0)
+
+
+def test_what_the_snap_length_cut_off_is_our_loss(stream, heard):
+    stream.segment(0, b"abc", 1)
+    stream.cut_short(3, 5, 1)
+    stream.segment(8, b"x", 2)
+    assert [event.length for event in heard if type(event) is Gap] == [5]
+    assert (stream.missing, stream.lost) == (5, 5)
