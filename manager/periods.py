@@ -45,8 +45,13 @@ class Period:
 
 
 def of_folder(folder: Path, period: Period) -> Iterator[Row]:
-    """Rows of the sensor's ledger. Raises Stop when there is none."""
-    days = sorted(folder.glob(NAME.format("*")))
+    """Rows of the sensor's ledger. Raises Stop when there is none, or none for us."""
+    try:
+        days = sorted(path for path in folder.iterdir() if path.match(NAME.format("*")))
+    except (FileNotFoundError, NotADirectoryError):
+        days = []
+    except OSError as error:
+        raise Stop(f"{folder}: can't be read: {error.strerror}") from None
     if not days:
         raise Stop(f"no coverage ledger in {folder}: run tapscan sensor, or name what scan --json printed")
     for path in days:

@@ -204,3 +204,13 @@ def test_what_is_scanned_is_at_the_bottom():
 def test_a_sentence_without_anything_amiss():
     rows = [row(1, "http", flows=1, bytes=10, objects=1, object_bytes=5, scanned_objects=1, scanned_bytes=5)]
     assert sentence(rows, Fate(rows)) == "This tap protects 100.0 % of 10 B in 1 flow: 1 object scanned, 0 not."
+
+
+def test_a_ledger_of_somebody_else(ledger, tapscan):
+    if os.geteuid() != 0:
+        why = "only root can be somebody else"
+        pytest.fail(why) if os.environ.get("CI") == "true" else pytest.skip(why)
+    ledger.chmod(0o755)
+    done = tapscan("coverage", user=65534, XDG_STATE_HOME="state")
+    assert done.returncode == 2
+    assert done.stderr.decode() == "tapscan: state/tapscan/coverage: can't be read: Permission denied\n"
