@@ -329,16 +329,31 @@ def test_a_ledger_that_cannot_be_written_stops_nothing(span, served, tmp_path):
     assert of(found, "coverage")
 
 
+def while_it_stands(sensor, command):
+    """Does something while the worker reads nothing."""
+    (worker,) = sensor.workers()
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        subprocess.run(command, check=True, timeout=SECONDS)
+    finally:
+        os.kill(worker, signal.SIGCONT)
+
+
+def test_a_person_hears_of_a_ring_that_overflows(span, served, tmp_path):
+    (tmp_path / "tiny.toml").write_text("[sensor]\nring = 1\nloss_minutes = 1\n")
+    sensor = Sensor(tmp_path, "-i", span.port, "--config", "tiny.toml")
+    while_it_stands(sensor, span.inside(span.client, sys.executable, TRAFFIC, "fetch", span.SERVER, "large.bin"))
+    code, out, err = sensor.end()
+    assert code == 0
+    assert re.search(r"kernel_drop [\d,]{5,}", out)
+    assert err.count("packets dropped by the kernel: raise sensor.ring or sensor.workers") == 1
+
+
 def test_a_ring_that_overflows_is_counted_kept_and_alarmed(span, served, tmp_path, tapscan):
     (tmp_path / "tiny.toml").write_text("[sensor]\nring = 1\nloss_minutes = 1\n")
     sensor = Sensor(tmp_path, "-i", span.port, "--json", "--config", "tiny.toml")
     fetch = span.inside(span.client, sys.executable, TRAFFIC, "fetch", span.SERVER, "large.bin")
-    (worker,) = sensor.workers()
-    os.kill(worker, signal.SIGSTOP)
-    try:
-        subprocess.run(fetch, check=True, timeout=SECONDS)
-    finally:
-        os.kill(worker, signal.SIGCONT)
+    while_it_stands(sensor, fetch)
     code, out, err = sensor.end()
     assert code == 0
     found = documents(out)
