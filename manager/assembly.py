@@ -77,6 +77,11 @@ def build_engines(settings: Settings, summary: Summary, progress: Watcher) -> li
     return engines
 
 
+def ledger_folder(settings: Settings) -> Path:
+    """Where the coverage ledger is kept."""
+    return Path(settings.sensor.ledger or state_directory() / "coverage")
+
+
 def state_directory() -> Path:
     """Where what outlasts a run is kept: systemd's StateDirectory, or the user's own (XDG Base Directory)."""
     if named := os.environ.get("STATE_DIRECTORY"):

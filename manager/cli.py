@@ -70,6 +70,13 @@ def _sensor(given: Namespace) -> int:
     return watch(asked)
 
 
+def _coverage(given: Namespace) -> int:
+    from manager.coverage_view import Asked, show_coverage
+
+    asked = Asked(tuple(given.files), given.since, given.until, given.by, given.json, given.plot, given.config)
+    return show_coverage(asked)
+
+
 def _engines(given: Namespace) -> int:
     from manager.engine_check import check_engines
 
@@ -141,6 +148,8 @@ def parser() -> Parser:
     sensor = _command(commands, "sensor", _sensor, words, LIVE)
     _takes_interfaces(sensor)
     _takes_rules(sensor)
+    words = "Says what this tap protects: what was scanned, what was not and why, over any time."
+    _takes_period(_command(commands, "coverage", _coverage, words, "Exit code: 0, or 2 when nothing is known."))
     words = "Tries every engine: version, database and its age, time for a clean and for the EICAR sample."
     engines = _command(commands, "engines", _engines, words, "Exit code: 0 all usable, 2 not.")
     _takes_config(engines)
@@ -246,6 +255,18 @@ def _takes_interfaces(command: Parser) -> None:
     command.add_argument("--speed", metavar="N", type=_speed, default=1.0, help=words)
     _takes_config(command)
     _takes_volume(command, "no report; only alarms and trouble")
+
+
+def _takes_period(command: Parser) -> None:
+    words = "what scan --json or sensor --json printed; - for standard input (default: the sensor's own ledger)"
+    command.add_argument("files", metavar="FILE", nargs="*", help=words)
+    words = "24h, 7d, or a date or time (UTC)"
+    command.add_argument("--since", metavar="TIME", help=words)
+    command.add_argument("--until", metavar="TIME", help=words)
+    words = "service, reason, minute, hour, day, interface; several with commas"
+    command.add_argument("--by", metavar="KEY", help=words)
+    command.add_argument("--plot", metavar="FILE.png", help="writes a picture as well; needs matplotlib")
+    _takes_config(command)
 
 
 def _takes_volume(command: Parser, quiet: str) -> None:

@@ -22,6 +22,8 @@ ROWS = 100_000  # kept at once, about 40 MB; a hostile capture may claim a minut
 MINUTE = 60_000_000_000  # ns
 EVER = 1 << 64  # minutes: before all of them
 
+KERNEL_DROP, CAPTURE_LOSS = "kernel_drop", "capture_loss"  # reasons: we are why it was not seen
+
 _ANSWERS = ("clean", "malicious", "suspicious")
 
 
@@ -33,6 +35,7 @@ class Tally:
     packets: int = 0
     bytes: int = 0
     missing_bytes: int = 0
+    lost_bytes: int = 0  # of the missing ones, those that the receiver acknowledged: our loss, not the network's
     unscanned_bytes: int = 0  # of flows that gave no object
     objects: int = 0
     object_bytes: int = 0
@@ -72,13 +75,20 @@ class Coverage:
 
     def flow(self, end: FlowEnd) -> None:
         """A flow is over."""
-        tally = self._tally(end.flow.capture, end.time, end.service, end.unscanned)
+        lost = sum(end.lost)
+        why = CAPTURE_LOSS if end.unscanned == "gap" and lost else end.unscanned
+        tally = self._tally(end.flow.capture, end.time, end.service, why)
         tally.flows += 1
         tally.packets += sum(end.packets)
         tally.bytes += (size := sum(end.bytes))
         tally.missing_bytes += sum(end.missing)
+        tally.lost_bytes += lost
         if end.unscanned:
             tally.unscanned_bytes += size
+
+    def dropped(self, capture: str, time: int, packets: int) -> None:
+        """The kernel had no room for so many packets; nobody knows of which flows, nor their bytes."""
+        self._tally(capture, time, "unknown", KERNEL_DROP).packets += packets
 
     def object(self, target: Object, scanned: Scanned | None = None) -> None:
         """An object is there (`extract`), or back from the engines (`scan`)."""
@@ -100,6 +110,11 @@ class Coverage:
             self._rows.items(), key=lambda item: (*item[0][:3], item[0][3] or "")
         ):
             yield Row(capture, minute, service, reason, tally)
+
+    def missing(self) -> tuple[int, int]:
+        """Bytes missing in all flows, and those of them that the receiver had."""
+        tallies = self._rows.values()
+        return sum(tally.missing_bytes for tally in tallies), sum(tally.lost_bytes for tally in tallies)
 
     def close(self, minute: int) -> list[Row]:
         """Takes out the rows of all minutes before this one; what comes late counts for the first that is left."""

@@ -44,6 +44,7 @@ STREAMS = {
     "tapscan.alarm": "logs",
     "tapscan.coverage": "metrics",
     "tapscan.sensor": "metrics",
+    "tapscan.health": "logs",
 }
 INFO, NETWORK = ["info"], ["file", "network"]
 CATEGORIES = {protocol: ["file", "web"] for protocol in ("http", "http2")} | {
@@ -183,6 +184,28 @@ class Documents:
             "observer": self._fields,
             "host": self._host,
             "tapscan": {"sensor": {key: value for key, value in own.items() if value != []}},
+        }
+
+    def health(self, time: int, message: str) -> Document:
+        """An alarm for the operator: the sensor doesn't do what it should. `time`: ns since 1970."""
+        return {
+            "@timestamp": timestamp(time),
+            "ecs": {"version": ECS_VERSION},
+            "message": message,
+            "event": {
+                "id": stable_id(self._observer.hostname, "health", str(time)),
+                "kind": "alert",
+                "category": ["host"],
+                "type": INFO,
+                "dataset": "tapscan.health",
+                "module": "tapscan",
+                "created": self._now(),
+                "outcome": "failure",
+                "severity": 73,
+            },
+            "data_stream": self._streams["tapscan.health"],
+            "observer": self._fields,
+            "host": self._host,
         }
 
     def scan_host(self, host: HostStatus, engine: EngineStatus | None = None) -> Document:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import resource
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,36 +12,61 @@ from engines.outcome import Scanned
 from manager.coverage import MINUTE, Coverage
 from manager.ecs import Document
 from manager.events import Documents
+from manager.ledger import Ledger
+from manager.loss import Loss, LossWatch
 from manager.quantiles import Quantiles
 from manager.summary import EngineCounts
 from reassembly.events import FlowEnd
+from sensor.noun import noun
 
 if TYPE_CHECKING:
     from manager.capture_workers import Workers
     from manager.pipeline import Item
 
+log = logging.getLogger(__name__)
+
 GRACE = 2  # minutes after which nothing of a minute is waited for any more: objects come late from the engines
 PAGE = resource.getpagesize()
+
+
+@noun
+class Kept:
+    """Where rows are kept (a capture that is played is no part of it), and who looks at loss.
+
+    `place`: the interfaces, or the capture.
+    """
+
+    place: str
+    ledger: Ledger | None
+    watch: LossWatch
 
 
 class Minutes:
     """A sink of the pipeline. `gauges`: what there is at present, by name (flows, objects that wait)."""
 
-    def __init__(self, documents: Documents, workers: Workers, gauges: Callable[[], dict[str, int]]) -> None:
+    def __init__(
+        self, documents: Documents, workers: Workers, gauges: Callable[[], dict[str, int]], kept: Kept
+    ) -> None:
         self._documents = documents
         self._workers = workers
         self._gauges = gauges
-        self._coverage = Coverage()
+        self._kept = kept
+        self._coverage = Coverage()  # of minutes that may still get more
+        self._fresh = Coverage()  # since the last word
         self._engines: dict[str, EngineCounts] = {}
         self._latency = Quantiles()  # seconds from an object's last byte to its last verdict
+        self._loss, self._missing = Loss(), 0
         self._said = self._counts()
         self._minute = workers.now() // MINUTE
 
     def take(self, item: Item) -> None:
         if isinstance(item, FlowEnd):
-            self._coverage.flow(item)
+            self._fresh.flow(item)
+            self._loss.bytes += sum(item.bytes)
+            self._loss.lost_bytes += sum(item.lost)
+            self._missing += sum(item.missing)
         elif isinstance(item, Scanned):
-            self._coverage.object(item.target, item)
+            self._fresh.object(item.target, item)
             for verdict in item.verdicts:
                 if (counts := self._engines.get(verdict.engine)) is None:
                     counts = self._engines[verdict.engine] = EngineCounts()
@@ -62,13 +88,33 @@ class Minutes:
         yield from self._told(self._minute + 1, self._minute + 1)
 
     def _told(self, settled: int, minute: int) -> Iterator[Document]:
-        for row in self._coverage.close(settled):
-            yield self._documents.coverage(row)
         counts = self._counts()
         figures = {name: value - self._said[name] for name, value in counts.items()}
+        if dropped := figures["lost_packets"]:
+            self._fresh.dropped(self._kept.place, (minute - 1) * MINUTE, dropped)
+        self._keep()
+        for row in self._coverage.close(settled):
+            yield self._documents.coverage(row)
+        figures |= {"missing_bytes": self._missing, "lost_bytes": self._loss.lost_bytes}
+        figures["ledger_failed"] = self._kept.ledger.failed if self._kept.ledger else 0
         figures |= self._gauges() | {"flows": self._workers.said.flows, "memory_bytes": _resident()}
         yield self._documents.sensor(minute * MINUTE, figures, self._latency, self._engines)
+        yield from self._worried(minute, figures)
         self._said, self._engines, self._latency = counts, {}, Quantiles()
+        self._loss, self._missing = Loss(), 0
+
+    def _keep(self) -> None:
+        """The ledger is given what a minute has brought, settled or not: its rows add up when they are read."""
+        rows, self._fresh = list(self._fresh.rows()), Coverage()
+        if self._kept.ledger is not None:
+            self._kept.ledger.write(rows, self._workers.now())
+        self._coverage.merge(iter(rows))
+
+    def _worried(self, minute: int, figures: dict[str, int]) -> Iterator[Document]:
+        self._loss.packets, self._loss.lost_packets = figures["packets"], figures["lost_packets"]
+        if (message := self._kept.watch.minute(self._loss)) is not None:
+            log.error("%s", message)
+            yield self._documents.health(minute * MINUTE, message)
 
     def _counts(self) -> dict[str, int]:
         said = self._workers.said

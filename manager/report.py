@@ -37,6 +37,8 @@ REASONS = {
     "unknown": "protocol not known",
     "empty": "no data",
     "gap": "packets missing",
+    "capture_loss": "packets passed us unseen",
+    "kernel_drop": "packets dropped by the kernel",
     "midstream": "began before the capture",
     "reset": "connection reset",
     "end_of_capture": "the capture ends first",
@@ -225,6 +227,11 @@ def _remarks(summary: Summary) -> Iterator[Text]:
     for name, counts in sorted(summary.engines.items()):
         for reason, number in counts.reasons.most_common(3):
             yield Text(f"{name}: {visible(reason, 200)} ({number:,}x)", "yellow")
+    missing, lost = summary.coverage.missing()
+    if missing:
+        yield Text(
+            f"Missing: {size(lost)} passed us unseen (acknowledged), {size(missing - lost)} got lost before", "yellow"
+        )
     if text := _listed(summary.counters):
         yield Text(f"Limits reached and trouble: {text}", "yellow")
     if text := _listed(summary.findings):

@@ -9,14 +9,16 @@ from collections.abc import Iterable
 from engines.succession import Succession
 from manager import pools
 from manager.alarms import Alarm, Alarms
-from manager.assembly import build_engines, exact_engines
+from manager.assembly import build_engines, exact_engines, ledger_folder
 from manager.capture_worker import Task
 from manager.capture_workers import Workers
 from manager.ecs import Document, line
 from manager.effective import effective
 from manager.interfaces import Interfaces
+from manager.ledger import Ledger
 from manager.logs import one_line_logs
-from manager.minutes import Minutes
+from manager.loss import LossWatch
+from manager.minutes import Kept, Minutes
 from manager.options import Stop
 from manager.overload import Overload
 from manager.pipeline import Item, rest, scanned
@@ -117,12 +119,13 @@ def _pass_on(
     out = Patient(1)
     lines = Lines(out)
     made, alarms, room, service = renewal.documents, renewal.alarms, renewal.room, renewal.service
-    minutes = Minutes(made, workers, lambda: {"open_alarms": len(alarms)})
+    minutes = Minutes(made, workers, lambda: {"open_alarms": len(alarms)}, _kept(asked, settings))
     sinks: list[Sink] = [summary, minutes, JsonLines(made, lines.write) if asked.json else Told()]
 
     def tell(said: Iterable[Document]) -> None:
-        for document in said if asked.json else ():
-            lines.write(line(document))
+        for document in said:  # also where nobody reads them: the ledger is written on the way
+            if asked.json:
+                lines.write(line(document))
         lines.flush()
 
     looked, overload = time.monotonic(), Overload(settings.overload)
@@ -148,7 +151,7 @@ def _pass_on(
     workers.wait()
     service.ready()
     if not asked.quiet:
-        say(f"watching {asked.replay or '+'.join(asked.interfaces or settings.sensor.interfaces)}")
+        say(f"watching {_place(asked, settings)}")
     for items in scanned(walk, room, alarms), rest(room.finish(lambda: workers.ended_for() > DRAIN), alarms):
         for item in items:
             for sink in sinks:
@@ -159,6 +162,8 @@ def _pass_on(
     said = workers.said
     summary.packets, summary.bytes, summary.captures = said.packets, said.bytes, 1
     summary.counters.update(said.counters)
+    if said.lost:
+        summary.counters["kernel_drop"] += said.lost
     for warning in said.warnings:
         summary.warn(warning)
 
@@ -177,6 +182,16 @@ class Status:
         before, self.packets = self.packets, said.packets
         rate = max(said.packets - before, 0) / seconds
         return f"{rate:.0f} packets/s, {said.flows} flows, {said.lost} packets lost, {self.summary.alarm_count} alarms"
+
+
+def _place(asked: Asked, settings: Settings) -> str:
+    return asked.replay or "+".join(asked.interfaces or settings.sensor.interfaces)
+
+
+def _kept(asked: Asked, settings: Settings) -> Kept:
+    own = settings.sensor
+    ledger = Ledger(ledger_folder(settings), own.ledger_bytes) if asked.replay is None else None
+    return Kept(_place(asked, settings), ledger, LossWatch(own.loss_minutes, own.loss_share))
 
 
 class Told:

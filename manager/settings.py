@@ -29,6 +29,10 @@ class SensorSettings:
     home: tuple[str, ...] = ()  # networks that are ours (CIDR): they make network.direction known
     hashes: tuple[Literal["sha1", "md5"], ...] = ()  # besides SHA-256; they cost as much as everything else together
     temporary: str | None = None  # directory for large objects; unset: the system's
+    ledger: str | None = None  # folder of the coverage ledger; unset: coverage/ of the state directory
+    ledger_bytes: int = 1 << 30  # of the ledger's files together; the oldest days go
+    loss_minutes: int = 3  # an alarm for the operator when loss lasts so long
+    loss_share: float = 0.001  # of packets (dropped by the kernel) or bytes (acknowledged, never seen) in a minute
 
 
 @noun

@@ -18,7 +18,17 @@ from sensor.noun import noun
 
 # Where nothing, or less, makes no sense; every other number may be 0 but not negative.
 POSITIVE = frozenset(
-    {"timeout", "slots", "workers", "max_bytes", "flush_timeout", "flows", "object_bytes", "probe_bytes"}
+    {
+        "timeout",
+        "slots",
+        "workers",
+        "max_bytes",
+        "flush_timeout",
+        "flows",
+        "object_bytes",
+        "probe_bytes",
+        "loss_minutes",
+    }
 )
 NAMESPACE = re.compile(r"[a-z0-9_.]{1,100}")  # a data stream's name takes no capitals, and "-" parts it
 

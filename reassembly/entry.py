@@ -184,12 +184,13 @@ class Entry:
     def summary(self) -> FlowEnd:
         """What there is to say of the flow, at its end; lets go of everything else."""
         conversation, connection = self.conversation, self.connection
-        packets, octets, missing = tuple(self.packets), tuple(self.octets), (0, 0)
+        packets, octets = tuple(self.packets), tuple(self.octets)
+        missing = lost = 0, 0
         findings: tuple[str, ...] = ()
         if connection is not None:
             orig, resp = connection.streams
             packets, octets = (orig.packets, resp.packets), (orig.delivered, resp.delivered)
-            missing = (orig.missing, resp.missing)
+            missing, lost = (orig.missing, resp.missing), (orig.lost, resp.lost)
             findings = tuple(connection.findings)
             connection.let_go()
         self.conversation = None
@@ -205,4 +206,5 @@ class Entry:
             findings,
             conversation.facts if conversation else {},
             conversation.unscanned if conversation else "empty",
+            lost,
         )

@@ -115,7 +115,9 @@ class FlowEnd:
     """What there is to say of a flow when it is over: for the coverage ledger, and to close its alarm.
 
     `service` is the protocol by content, `unknown` where nobody recognised it. `unscanned` names why bytes of it gave
-    no object: `tls`, `ssh`, `quic`, `unknown`, `gap`, `limit:<name>`, `empty`; None where they did.
+    no object: `tls`, `ssh`, `quic`, `unknown`, `gap`, `limit:<name>`, `empty`; None where they did. Bytes that the
+    receiver acknowledged and that we never saw went past the sensor (the idea of Zeek's capture-loss script); what
+    nobody acknowledged may never have arrived anywhere.
     """
 
     flow: Flow
@@ -129,3 +131,4 @@ class FlowEnd:
     findings: tuple[str, ...]
     facts: Facts
     unscanned: str | None = None
+    lost: tuple[int, int] = (0, 0)  # of the missing bytes, those that the receiver acknowledged

@@ -23,7 +23,7 @@ class Stream:
 
     __slots__ = (
         "_limits", "_policy", "_since", "_waiting_since", "acked", "closed", "delivered", "direction", "doubtful",
-        "fin", "findings", "isn", "missing", "next", "packets", "pending", "tail", "take", "urgent",
+        "fin", "findings", "isn", "lost", "missing", "next", "packets", "pending", "tail", "take", "urgent",
     )  # fmt: skip
 
     def __init__(
@@ -44,6 +44,7 @@ class Stream:
         self.packets = 0
         self.delivered = 0
         self.missing = 0
+        self.lost = 0  # of the missing bytes, those that the other side had acknowledged: they passed us unseen
         self._limits = limits
         self._policy = policy
         self._since = 0  # segments since the hole was first passed by an ACK
@@ -111,7 +112,9 @@ class Stream:
         if start + length <= self.next or self.closed:
             return
         if start <= self.next and not self.pending:
+            seen = self.missing - self.lost
             self._gap(start + length - self.next, time)
+            self.lost = self.missing - seen  # they came by: it is us who haven't kept them
             self._finish(time)
 
     def flush(self, time: int) -> None:
@@ -200,6 +203,7 @@ class Stream:
             self._miss(end - self.next, time)
 
     def _miss(self, length: int, time: int) -> None:
+        self.lost += min(max(self.acked - self.next, 0), length)
         self.next += length
         self.missing += length
         self.tail = b""

@@ -24,7 +24,8 @@ def tapscan(tmp_path):
         files[0].write_bytes(stdin)
         pid = os.fork()
         if pid == 0:
-            _become(files, tmp_path, {"XDG_CACHE_HOME": str(tmp_path / ".cache")} | environment, user, map(str, words))
+            given = {"XDG_CACHE_HOME": str(tmp_path / ".cache"), "XDG_STATE_HOME": str(tmp_path / "state")}
+            _become(files, tmp_path, given | environment, user, map(str, words))
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         return subprocess.CompletedProcess(words, code, files[1].read_bytes(), files[2].read_bytes())
 

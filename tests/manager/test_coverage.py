@@ -94,3 +94,24 @@ def test_shares_of_two_workers_add_up(flows):
         (left if number % 2 else right).flow(end)
     left.merge(right.rows())
     assert list(left.rows()) == list(whole.rows())
+
+
+def test_packets_that_the_kernel_dropped_are_a_row_of_their_own():
+    ledger = Coverage()
+    ledger.dropped("eth1", BEGAN, 7)
+    ledger.dropped("eth1", BEGAN, 5)
+    assert rows(ledger) == {("unknown", "kernel_drop"): Tally(packets=12)}
+
+
+@pytest.mark.parametrize(("lost", "why"), [((0, 0), "gap"), ((0, 2), "capture_loss")])
+def test_a_flow_that_gave_nothing_for_its_holes_says_whose_they_are(lost, why):
+    ledger = Coverage()
+    ledger.flow(flow_end(unscanned="gap", missing=(1, 2), lost=lost))
+    assert list(rows(ledger)) == [("http", why)]
+
+
+def test_what_is_missing_in_all():
+    ledger = Coverage()
+    ledger.flow(flow_end(missing=(5, 2), lost=(4, 0)))
+    ledger.flow(flow_end(service="smtp", missing=(1, 0)))
+    assert ledger.missing() == (8, 4)

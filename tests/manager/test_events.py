@@ -400,3 +400,12 @@ def test_a_host_that_is_refused_says_why(documents):
     assert (document["event"]["outcome"], document["error"]["message"]) == ("failure", "other versions")
     assert document["host"]["name"] == "10.0.0.9"
     assert "engine" not in document["tapscan"]
+
+
+def test_an_alarm_for_the_operator(documents):
+    document = documents.health(60 * NS, "loss for 3 min")
+    assert document["message"] == "loss for 3 min"
+    assert document["@timestamp"] == "1970-01-01T00:01:00.000000Z"
+    assert document["data_stream"] == {"type": "logs", "dataset": "tapscan.health", "namespace": "lab"}
+    assert (document["event"]["kind"], document["event"]["severity"]) == ("alert", 73)
+    assert document["event"]["id"] == documents.health(60 * NS, "other words")["event"]["id"]

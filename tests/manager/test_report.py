@@ -119,3 +119,17 @@ def test_words():
     assert reason_words("ssh") == "encrypted (SSH)"
     assert reason_words("new\x1breason") == "new\\x1breason"
     assert [milliseconds(one) for one in (0, 0.00123, 0.0123, 1.5)] == ["0.00 ms", "1.23 ms", "12.3 ms", "1,500 ms"]
+
+
+def test_what_is_missing_is_ours_or_the_networks(capsys, monkeypatch):
+    summary = Summary()
+    summary.take(flow_end(missing=(5000, 2000), lost=(4000, 0)))
+    assert "Missing: 4.0 kB passed us unseen (acknowledged), 3.0 kB got lost before" in printed(
+        capsys, monkeypatch, summary
+    )
+
+
+def test_nothing_missing_is_not_mentioned(capsys, monkeypatch):
+    summary = Summary()
+    summary.take(flow_end())
+    assert "Missing" not in printed(capsys, monkeypatch, summary)

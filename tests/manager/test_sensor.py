@@ -1,6 +1,7 @@
 """`tapscan sensor` as a user calls it: real servers and clients, and a SPAN port between them."""
 
 import hashlib
+import json
 import os
 import re
 import signal
@@ -11,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from capture import write
+from capture import Conversation, write
 from nouns import web
 from span import TRAFFIC
 from watched import ROOT, SECONDS, TAPSCAN, Sensor, documents, of
@@ -214,3 +215,123 @@ def test_when_there_is_too_much_low_ports_go_first_and_are_counted(span, served,
     (let_by,) = [row for row in rows if row.get("reason") == "overload"]
     assert let_by["flows"] == len(served)
     assert let_by["unscanned_bytes"] > sum(map(len, served.values()))
+
+
+def test_the_ledger_is_kept_and_says_what_was_seen(span, served, tmp_path, tapscan):
+    sensor = Sensor(tmp_path, "-i", span.port, "--json")
+    fetch = span.inside(span.client, sys.executable, TRAFFIC, "fetch", span.SERVER, *served)
+    subprocess.run(fetch, check=True, timeout=SECONDS)
+    code, out, err = sensor.end()
+    assert (code, err) == (0, "")
+    (tmp_path / "out.jsonl").write_text(out)
+    kept, printed = (tapscan("coverage", *words, "--json").stdout for words in ((), ("out.jsonl",)))
+    assert kept == printed
+    found = {one["service"]: one for one in map(json.loads, kept.splitlines()) if "reason" not in one}
+    assert found["http"]["scanned_objects"] == len(served)
+    assert found["http"]["scanned_bytes"] == sum(map(len, served.values()))
+    (one,) = map(json.loads, tapscan("coverage", "--by", "interface", "--json").stdout.splitlines())
+    assert one["interface"] == span.port
+    assert tapscan("coverage").stdout.startswith(b"This tap protects ")
+
+
+def test_the_ledger_is_kept_for_a_person_too(span, served, tmp_path, tapscan):
+    sensor = Sensor(tmp_path, "-i", span.port)
+    fetch = span.inside(span.client, sys.executable, TRAFFIC, "fetch", span.SERVER, "a.txt")
+    subprocess.run(fetch, check=True, timeout=SECONDS)
+    assert sensor.end()[0] == 0
+    assert b'"service":"http"' in tapscan("coverage", "--json").stdout
+
+
+def test_a_ledger_that_cannot_be_written_stops_nothing(span, served, tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "odd.toml").write_text('[sensor]\nledger = "file/coverage"\n')
+    sensor = Sensor(tmp_path, "-i", span.port, "--json", "--config", "odd.toml")
+    fetch = span.inside(span.client, sys.executable, TRAFFIC, "fetch", span.SERVER, "eicar.com")
+    subprocess.run(fetch, check=True, timeout=SECONDS)
+    code, out, err = sensor.end()
+    assert code == 0
+    assert "the coverage ledger can't be written in file/coverage: " in err
+    found = documents(out)
+    assert len(of(found, "alarm")) == 3
+    assert of(found, "sensor")[-1]["tapscan"]["sensor"]["ledger_failed"] >= 1
+    assert of(found, "coverage")
+
+
+def while_it_stands(sensor, command):
+    """Does something while the worker reads nothing."""
+    (worker,) = sensor.workers()
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        subprocess.run(command, check=True, timeout=SECONDS)
+    finally:
+        os.kill(worker, signal.SIGCONT)
+
+
+def test_a_person_hears_of_a_ring_that_overflows(span, served, tmp_path):
+    (tmp_path / "tiny.toml").write_text("[sensor]\nring = 1\nloss_minutes = 1\n")
+    sensor = Sensor(tmp_path, "-i", span.port, "--config", "tiny.toml")
+    while_it_stands(sensor, span.inside(span.client, sys.executable, TRAFFIC, "fetch", span.SERVER, "large.bin"))
+    code, out, err = sensor.end()
+    assert code == 0
+    assert re.search(r"kernel_drop [\d,]{5,}", out)
+    assert err.count("packets dropped by the kernel: raise sensor.ring or sensor.workers") == 1
+
+
+def test_a_ring_that_overflows_is_counted_kept_and_alarmed(span, served, tmp_path, tapscan):
+    (tmp_path / "tiny.toml").write_text("[sensor]\nring = 1\nloss_minutes = 1\n")
+    sensor = Sensor(tmp_path, "-i", span.port, "--json", "--config", "tiny.toml")
+    fetch = span.inside(span.client, sys.executable, TRAFFIC, "fetch", span.SERVER, "large.bin")
+    while_it_stands(sensor, fetch)
+    code, out, err = sensor.end()
+    assert code == 0
+    found = documents(out)
+    lost = sum(one["tapscan"]["sensor"]["lost_packets"] for one in of(found, "sensor"))
+    assert lost > 1000
+    rows = [one["tapscan"]["coverage"] for one in of(found, "coverage")]
+    drops = [one for one in rows if one.get("reason") == "kernel_drop"]
+    assert sum(one["packets"] for one in drops) == lost
+    assert all(set(one) == {"service", "reason", "packets"} for one in drops)  # nobody knows their bytes
+    (alarm,) = of(found, "health")
+    assert "packets dropped by the kernel: raise sensor.ring or sensor.workers" in alarm["message"]
+    assert alarm["event"]["kind"] == "alert"
+    assert alarm["message"] in err
+    assert f"{lost:,} packets dropped by the kernel" in " ".join(tapscan("coverage").stdout.decode().split())
+
+
+def holed(minutes, share):
+    """Six flows a minute, of which so much of the answers never came by."""
+    for number in range(6 * minutes):
+        flow = Conversation(f"192.0.2.10:{41000 + number}", "198.51.100.80:80", at=number * 10.0)
+        yield from flow.open()
+        yield from flow.orig(b"GET /a HTTP/1.1\r\nHost: www.example.org\r\n\r\n")
+        answer = list(flow.resp(b"HTTP/1.1 200 OK\r\nContent-Length: 14600\r\n\r\n" + bytes(14600)))
+        yield from answer[:1] + answer[1 + int(share * len(answer)) :]
+        yield from flow.close()
+
+
+def test_loss_that_lasts_is_an_alarm_once(tmp_path, tapscan):
+    write(holed(6, 0.3), tmp_path / "holed.pcap")
+    done = tapscan("sensor", "--replay", "holed.pcap", "--speed", "120", "--json")
+    found = documents(done.stdout.decode())
+    (alarm,) = of(found, "health")
+    assert "of acknowledged bytes never came by: look at the SPAN port's load" in alarm["message"]
+    assert alarm["message"] in done.stderr.decode()
+    figures = [one["tapscan"]["sensor"] for one in of(found, "sensor")]
+    rows = [one["tapscan"]["coverage"] for one in of(found, "coverage")]
+    lost = sum(one["lost_bytes"] for one in figures)
+    assert lost == sum(one["missing_bytes"] for one in figures) > 0
+    assert lost == sum(one.get("lost_bytes", 0) for one in rows)
+    assert not (tmp_path / "state").exists()  # a capture is no part of the tap's ledger
+
+
+def test_without_loss_there_is_no_alarm(tmp_path, tapscan):
+    write(holed(5, 0.0), tmp_path / "whole.pcap")
+    found = documents(tapscan("sensor", "--replay", "whole.pcap", "--speed", "300", "--json").stdout.decode())
+    assert of(found, "sensor")
+    assert of(found, "health") == []
+
+
+def test_the_report_tells_our_loss_from_the_networks(tmp_path, tapscan):
+    write(holed(1, 0.3), tmp_path / "holed.pcap")
+    out = tapscan("sensor", "--replay", "holed.pcap", "--speed", "0").stdout.decode()
+    assert re.search(r"Missing: [\d.]+ kB passed us unseen \(acknowledged\), 0 B got lost before", out)

@@ -173,3 +173,35 @@ def test_bytes_cut_by_the_snap_length_are_a_gap(stream, heard):
     stream.cut_short(3, 5, 1)
     stream.segment(8, b"xyz", 2)
     assert heard == [Data(0, b"abc", 1, 1), Gap(0, 5, 1), Data(0, b"xyz", 2, 2)]
+
+
+@pytest.mark.parametrize(("acked", "lost"), [(0, 0), (3, 0), (5, 2), (10, 7), (11, 7)])
+def test_what_of_a_hole_was_acknowledged_is_our_loss(stream, acked, lost):
+    stream.segment(0, b"abc", 1)
+    stream.segment(10, b"x", 2)
+    stream.acknowledge(acked, 3)
+    stream.close("timeout", 9)
+    assert (stream.missing, stream.lost) == (7, lost)
+
+
+def test_an_acknowledged_end_that_never_came_is_our_loss(stream):
+    stream.segment(0, b"abc", 1)
+    stream.acknowledge(50, 3)
+    stream.close("timeout", 9)
+    assert (stream.missing, stream.lost) == (47, 47)
+
+
+def test_what_comes_late_is_no_loss(stream, heard):
+    stream.segment(3, b"def", 1)
+    stream.acknowledge(6, 2)
+    stream.segment(0, b"abc", 3)
+    stream.close("fin", 9)
+    assert (text(heard), stream.missing, stream.lost) == (b"abcdef", 0, 0)
+
+
+def test_what_the_snap_length_cut_off_is_our_loss(stream, heard):
+    stream.segment(0, b"abc", 1)
+    stream.cut_short(3, 5, 1)
+    stream.segment(8, b"x", 2)
+    assert [event.length for event in heard if type(event) is Gap] == [5]
+    assert (stream.missing, stream.lost) == (5, 5)

@@ -22,7 +22,12 @@ class Sensor:
 
     def __init__(self, folder, *words, out=subprocess.PIPE, shorter="", **environment):
         """`shorter`: statements that make its patience less."""
-        given = os.environ | {"XDG_CACHE_HOME": str(folder / ".cache"), "PYTHONPATH": str(ROOT)} | environment
+        own = {
+            "XDG_CACHE_HOME": str(folder / ".cache"),
+            "XDG_STATE_HOME": str(folder / "state"),
+            "PYTHONPATH": str(ROOT),
+        }
+        given = os.environ | own | environment
         pipes = {"stdout": out, "stderr": subprocess.PIPE, "text": True}
         self.process = subprocess.Popen([*_command(shorter), "sensor", *words], cwd=folder, env=given, **pipes)
         self.said = self.process.stderr.readline()
