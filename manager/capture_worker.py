@@ -27,6 +27,7 @@ from sensor.noun import noun
 from sensor.ring import RingSize
 
 PAUSE = 0.2  # seconds between two words on how it goes
+LATE = ("reassembly.mime", "zstandard", "brotli", "dpkt.ethernet", "dpkt.llc", "dpkt.ppp", "dpkt.pppoe")
 
 
 @noun
@@ -90,10 +91,10 @@ def _work(source: Source, task: Task, sender: Sender) -> None:
 
 
 def load_all() -> None:
-    """What parsers would load when it is first needed."""
+    """What decoding and parsers would load when it is first needed."""
     for transport in ORDER:
         list(speakers(transport))
-    for name in ("reassembly.mime", "zstandard", "brotli"):
+    for name in LATE:
         importlib.import_module(name)
     for found in pkgutil.iter_modules(encodings.__path__):
         with contextlib.suppress(ImportError):  # those of another system

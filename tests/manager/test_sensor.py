@@ -1,13 +1,10 @@
 """`tapscan sensor` as a user calls it: real servers and clients, and a SPAN port between them."""
 
-import contextlib
 import hashlib
-import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -15,12 +12,8 @@ from pathlib import Path
 import pytest
 from capture import write
 from nouns import web
+from sensing import ROOT, SECONDS, TAPSCAN, TRAFFIC, Sensor, documents, of, serving
 from span import Span, needed
-
-TRAFFIC = str(Path(__file__).parents[1] / "support/traffic.py")
-TAPSCAN = [sys.executable, "-m", "manager.cli"]
-ROOT = Path(__file__).parents[2]
-SECONDS = 60
 
 
 @pytest.fixture
@@ -34,70 +27,8 @@ def span():
 def served(span, tmp_path, eicar):
     """What the servers have: names, with their bytes."""
     files = {"eicar.com": eicar, "noise.bin": os.urandom(300_000), "large.bin": os.urandom(12_000_000), "a.txt": b"hi"}
-    folder = tmp_path / "www"
-    folder.mkdir()
-    for name, payload in files.items():
-        (folder / name).write_bytes(payload)
-    server = subprocess.Popen(
-        span.inside(span.server, sys.executable, TRAFFIC, "serve", span.SERVER, str(folder)), stdout=subprocess.PIPE
-    )
-    assert server.stdout.readline() == b"ready\n"
-    yield files
-    server.kill()
-    server.wait()
-    server.stdout.close()
-
-
-class Sensor:
-    """One that runs."""
-
-    def __init__(self, folder, *words, **environment):
-        given = os.environ | {"XDG_CACHE_HOME": str(folder / ".cache"), "PYTHONPATH": str(ROOT)} | environment
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        self._process = subprocess.Popen([*TAPSCAN, "sensor", *words], cwd=folder, env=given, **pipes)
-        self.said = self._process.stderr.readline()
-        self._out, self._err = [], []
-        for pipe, lines in ((self._process.stdout, self._out), (self._process.stderr, self._err)):
-            threading.Thread(target=lines.extend, args=(pipe,), daemon=True).start()
-
-    def workers(self):
-        """The processes that capture."""
-        found = []
-        for entry in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                if f"PPid:\t{self._process.pid}\n" in (entry / "status").read_text():
-                    found.append(int(entry.name))
-        return sorted(found)
-
-    def says(self, text):
-        """Waits for a line of standard error with it."""
-        until = time.monotonic() + SECONDS
-        while not any(text in line for line in self._err):
-            assert time.monotonic() < until, self._err
-            time.sleep(0.02)
-
-    def tells(self, count, dataset):
-        """Waits for so many documents of a kind."""
-        until = time.monotonic() + SECONDS
-        while sum(f'"dataset":"tapscan.{dataset}"' in line for line in self._out) < count:
-            assert time.monotonic() < until, self._out
-            time.sleep(0.02)
-
-    def end(self, number=signal.SIGTERM):
-        """Exit code, standard output and error."""
-        self._process.send_signal(number)
-        code = self._process.wait(SECONDS)
-        for pipe in (self._process.stdout, self._process.stderr):
-            pipe.close()
-        return code, "".join(self._out), "".join(self._err)
-
-
-def documents(text):
-    return [json.loads(one) for one in text.splitlines()]
-
-
-def of(found, dataset):
-    return [one for one in found if one["event"]["dataset"] == f"tapscan.{dataset}"]
+    with serving(span, files, tmp_path / "www"):
+        yield files
 
 
 def test_everything_that_passes_is_found_and_scanned(span, served, tmp_path):

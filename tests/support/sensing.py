@@ -1,0 +1,93 @@
+"""`tapscan sensor` as a user calls it: a process that runs, and the real servers that it watches."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+TRAFFIC = str(Path(__file__).with_name("traffic.py"))
+TAPSCAN = [sys.executable, "-m", "manager.cli"]
+ROOT = Path(__file__).parents[2]
+SECONDS = 60
+
+
+@contextlib.contextmanager
+def serving(span, files, folder, address=None):
+    """Servers that have these files."""
+    folder.mkdir()
+    for name, payload in files.items():
+        (folder / name).write_bytes(payload)
+    words = sys.executable, TRAFFIC, "serve", address or span.SERVER, str(folder)
+    server = subprocess.Popen(span.inside(span.server, *words), stdout=subprocess.PIPE)
+    try:
+        assert server.stdout.readline() == b"ready\n"
+        yield
+    finally:
+        server.kill()
+        server.wait()
+        server.stdout.close()
+
+
+def fetch(span, *names, address=None):
+    """A client gets each by HTTP and FTP, and mails it."""
+    words = sys.executable, TRAFFIC, "fetch", address or span.SERVER, *names
+    subprocess.run(span.inside(span.client, *words), check=True, timeout=SECONDS)
+
+
+class Sensor:
+    """One that runs."""
+
+    def __init__(self, folder, *words, **environment):
+        given = os.environ | {"XDG_CACHE_HOME": str(folder / ".cache"), "PYTHONPATH": str(ROOT)} | environment
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        self._process = subprocess.Popen([*TAPSCAN, "sensor", *words], cwd=folder, env=given, **pipes)
+        self.said = self._process.stderr.readline()
+        self._out, self._err = [], []
+        for pipe, lines in ((self._process.stdout, self._out), (self._process.stderr, self._err)):
+            threading.Thread(target=lines.extend, args=(pipe,), daemon=True).start()
+
+    def workers(self):
+        """The processes that capture."""
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if f"PPid:\t{self._process.pid}\n" in (entry / "status").read_text():
+                    found.append(int(entry.name))
+        return sorted(found)
+
+    def says(self, text):
+        """Waits for a line of standard error with it."""
+        until = time.monotonic() + SECONDS
+        while not any(text in line for line in self._err):
+            assert time.monotonic() < until, self._err
+            time.sleep(0.02)
+
+    def tells(self, count, dataset):
+        """Waits for so many documents of a kind."""
+        until = time.monotonic() + SECONDS
+        while sum(f'"dataset":"tapscan.{dataset}"' in line for line in self._out) < count:
+            assert time.monotonic() < until, self._out
+            time.sleep(0.02)
+
+    def end(self, number=signal.SIGTERM):
+        """Exit code, standard output and error."""
+        self._process.send_signal(number)
+        code = self._process.wait(SECONDS)
+        for pipe in (self._process.stdout, self._process.stderr):
+            pipe.close()
+        return code, "".join(self._out), "".join(self._err)
+
+
+def documents(text):
+    return [json.loads(one) for one in text.splitlines()]
+
+
+def of(found, dataset):
+    return [one for one in found if one["event"]["dataset"] == f"tapscan.{dataset}"]
