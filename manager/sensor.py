@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from manager import pools
+from manager import pools, start_checks
 from manager.alarms import Alarm, Alarms
 from manager.assembly import build_engines, exact_engines
 from manager.capture_worker import Task
@@ -149,7 +149,10 @@ def _replay(asked: Asked, settings: Settings) -> Task:
 def _interfaces(asked: Asked, settings: Settings) -> Interfaces:
     own = settings.sensor
     names = asked.interfaces or own.interfaces
+    room = [*start_checks.memory(own.ring, own.workers, len(names) or 1, start_checks.free_memory())]
     interfaces = Interfaces(names, own.workers, own.ring, asked.filter or "")
+    for found in (*room, *start_checks.clock(time.time(), start_checks.synchronised())):
+        say(found)
     for name in names:
         _check_offloads(name, asked.fix_offloads)
     return interfaces

@@ -61,7 +61,7 @@ class RingSize:
     """
 
     block: int = 128 << 10
-    blocks: int = 512
+    blocks: int = 1024
     timeout: int = 1
 
 

@@ -49,6 +49,8 @@ class Sensor:
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         self._process = subprocess.Popen([*TAPSCAN, "sensor", *words], cwd=folder, env=given, **pipes)
         self.said = self._process.stderr.readline()
+        while self.said.startswith("tapscan: hint: "):  # of the clock of the machine
+            self.said = self._process.stderr.readline()
         self._out, self._err = [], []
         for pipe, lines in ((self._process.stdout, self._out), (self._process.stderr, self._err)):
             threading.Thread(target=lines.extend, args=(pipe,), daemon=True).start()
