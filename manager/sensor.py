@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from manager import pools, start_checks
@@ -20,6 +21,8 @@ from manager.minutes import Minutes
 from manager.options import Stop
 from manager.pipeline import Item, rest, scanned
 from manager.progress import Silence
+from manager.recorder import Recording
+from manager.recording import Recorded
 from manager.report import alarm_line, console, report
 from manager.run import documents, say
 from manager.settings import Settings
@@ -48,6 +51,9 @@ class Asked:
     replay: str | None = None  # a capture in the place of interfaces
     speed: float = 1.0
     fix_offloads: bool = False
+    record: str | None = None  # a folder
+    around: float | None = None  # seconds; None: that of the settings, as of the next one
+    record_bytes: int | None = None
 
 
 def watch(asked: Asked) -> int:
@@ -59,14 +65,18 @@ def watch(asked: Asked) -> int:
     interfaces = None if asked.replay is not None else _interfaces(asked, settings)
     tasks = [_replay(asked, settings)] if interfaces is None else _tasks(asked, settings, interfaces)
     alarms = Alarms(exact_engines(settings))
+    record = asked.record or settings.sensor.record
+    recorded = None if record is None else _recorded(record, asked, settings)
     pool = pools.room(settings, pools.pool(settings, engines, asked.config, asked.rules), alarms.goes_on)
     workers = Workers(tasks, pool.ahead)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: workers.stop())
     try:
-        _pass_on(asked, settings, workers, pool, alarms, summary, interfaces)
+        _pass_on(asked, settings, workers, pool, alarms, summary, interfaces, recorded)
     finally:
         workers.close()
+        if recorded is not None:
+            recorded.close()
         pool.close()
     summary.merge(made)
     summary.settle_engines(engines)
@@ -85,12 +95,16 @@ def _pass_on(
     alarms: Alarms,
     summary: Summary,
     interfaces: Interfaces | None,
+    recorded: Recorded | None,
 ) -> None:
     """The walk from what workers say to sinks, until the last of them has ended."""
     lines = Lines(to_descriptor(1))
-    made = documents(settings, live=asked.replay is None)
+    record = asked.record or settings.sensor.record
+    made = documents(settings, live=asked.replay is None, record=record)
     minutes = Minutes(made, workers, lambda: {"open_alarms": len(alarms)})
     sinks: list[Sink] = [summary, minutes, JsonLines(made, lines.write) if asked.json else Told()]
+    if recorded is not None:
+        sinks.append(recorded)
 
     def tell(said: Iterable[Document]) -> None:
         for document in said if asked.json else ():
@@ -146,10 +160,23 @@ def _replay(asked: Asked, settings: Settings) -> Task:
     return Task(settings, replay=asked.replay, speed=asked.speed, verbose=asked.verbose)
 
 
+def _recorded(folder: str, asked: Asked, settings: Settings) -> Recorded:
+    own = settings.sensor
+    most = asked.record_bytes or own.record_bytes
+    around = own.around_alarms if asked.around is None else asked.around
+    task = Recording(folder, replay=asked.replay, most=most, user=own.user, verbose=asked.verbose)
+    if asked.replay is None:
+        interfaces = Interfaces(asked.interfaces or own.interfaces, 1, own.ring, asked.filter or "")
+        task = replace(task, interfaces=interfaces.descriptors[0], ring=interfaces.size)
+    return Recorded(task, around)
+
+
 def _interfaces(asked: Asked, settings: Settings) -> Interfaces:
     own = settings.sensor
-    names = asked.interfaces or own.interfaces
-    room = [*start_checks.memory(own.ring, own.workers, len(names) or 1, start_checks.free_memory())]
+    names, record = asked.interfaces or own.interfaces, asked.record or own.record
+    room = [
+        *start_checks.memory(own.ring, own.workers + (record is not None), len(names) or 1, start_checks.free_memory())
+    ]
     interfaces = Interfaces(names, own.workers, own.ring, asked.filter or "")
     for found in (*room, *start_checks.clock(time.time(), start_checks.synchronised())):
         say(found)

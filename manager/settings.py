@@ -29,6 +29,9 @@ class SensorSettings:
     home: tuple[str, ...] = ()  # networks that are ours (CIDR): they make network.direction known
     hashes: tuple[Literal["sha1", "md5"], ...] = ()  # besides SHA-256; they cost as much as everything else together
     temporary: str | None = None  # directory for large objects; unset: the system's
+    record: str | None = None  # directory for the packets of alarms; unset: they are not kept
+    record_bytes: int = 2 << 30  # of the packets of the last minutes, in ring/ of that directory
+    around_alarms: float = 30.0  # seconds of packets before and after an alarm
 
 
 @noun

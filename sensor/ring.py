@@ -17,9 +17,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sensor import fanout
-from sensor.columns import Offsets, gather
+from sensor.columns import Headers, Offsets, gather
 from sensor.noun import noun
 from sensor.packets import ETHERNET
 from sensor.records import Records
@@ -29,7 +30,8 @@ _SOL_PACKET = 263
 _ADD_MEMBERSHIP, _RX_RING, _STATISTICS, _VERSION, _FANOUT, _FANOUT_DATA, _IGNORE_OUTGOING = 1, 5, 6, 10, 18, 22, 23
 _PROMISCUOUS = 1
 _TPACKET_V3 = 2
-_SUM_NOT_READY, _VLAN_VALID, _SUM_VALID = 0x08, 0x10, 0x80
+_SUM_NOT_READY, _VLAN_VALID, _TPID_VALID, _SUM_VALID = 0x08, 0x10, 0x40, 0x80
+_VLAN = 0x8100  # the tag's type where an old kernel doesn't say
 _EVERY_PROTOCOL = 0x0003  # ETH_P_ALL
 _SIOCGIFHWADDR = 0x8927
 _SO_ATTACH_FILTER, _SO_LOCK_FILTER = 26, 44
@@ -176,7 +178,7 @@ class Ring:
             headers["captured"].astype(np.int64),
             headers["wire"].astype(np.int64),
             headers["seconds"].astype(np.int64) * 1_000_000_000 + headers["nanoseconds"],
-            np.where(tagged, headers["tci"] & 0xFFF, 0) if tagged.any() else None,
+            _tags(headers, tagged) if tagged.any() else None,
             (headers["status"] & (_SUM_NOT_READY | _SUM_VALID)) != 0,
         )
 
@@ -188,6 +190,11 @@ def _starts(block: bytes, first: int, count: int) -> Offsets:
         starts.append(at)
         at += step(block, at)[0]
     return np.array(starts, np.int64)
+
+
+def _tags(headers: Headers, tagged: NDArray[np.bool_]) -> NDArray[np.uint32]:
+    kind = np.where(headers["status"] & _TPID_VALID, headers["tpid"], _VLAN).astype(np.uint32)
+    return np.where(tagged, kind << 16 | headers["tci"], 0).astype(np.uint32)
 
 
 def _attach(given: socket.socket, program: bytes) -> None:
