@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 TICK = 50  # ms
 SETTLED = 100_000_000  # ns by which what passed has come out of the kernel's ring
 MESSAGE = 1 << 16
+SILENCE = 600.0  # seconds between two complaints of the disk: small blocks may still fit in
 HOLDER = "."  # the folder; its parents needn't be open to who we become
 
 
@@ -76,7 +77,7 @@ def main(descriptor: int) -> None:
         return
     channel.send(pickle.dumps(None))
     recorder.run()
-    channel.send(pickle.dumps((recorder.tally.saved, recorder.tally.incomplete, recorder.tally.failed)))
+    channel.send(pickle.dumps(recorder.tally))
 
 
 class Recorder:
@@ -92,7 +93,7 @@ class Recorder:
         self._capture = capture
         self._wanted: list[Wanted] = []
         self._child: int | None = None
-        self._full = False
+        self._silent_until = 0.0
         self._poll = select.poll()
         for number in (channel.fileno(), *(ring.fileno() for ring in rings)):
             self._poll.register(number, select.POLLIN)
@@ -100,8 +101,10 @@ class Recorder:
     def run(self) -> None:
         going = True
         while going:
-            for number, _ in self._poll.poll(TICK):
+            for number, event in self._poll.poll(TICK):
                 going &= number != self._channel.fileno() or self._hear()
+                if event & select.POLLERR:
+                    self._trouble()
             self._record()
             self._save(time.time_ns() - SETTLED)
         self._record()
@@ -118,6 +121,11 @@ class Recorder:
         self._wanted.append(wanted)
         return True
 
+    def _trouble(self) -> None:
+        """An interface is down: who captures says so. One that comes up again delivers again."""
+        for ring in self._rings:
+            ring.trouble()
+
     def _record(self) -> None:
         for ring in self._rings:
             for block, records in ring.blocks():
@@ -127,12 +135,11 @@ class Recorder:
     def _write(self, chunk: Chunk) -> None:
         try:
             self._segments.write(chunk)
-            self._full = False
         except OSError as error:
             self.tally.lost += len(chunk.records)
-            if not self._full:
+            if time.monotonic() > self._silent_until:
                 log.error("packets are not recorded: %s", error.strerror)
-            self._full = True
+                self._silent_until = time.monotonic() + SILENCE
 
     def _save(self, now: int | None) -> None:
         """The flows whose time is over; None: all. Of a capture all at its end, since it is read once."""

@@ -9,13 +9,14 @@ import pwd
 import socket
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from manager.alarms import Alarm
 from manager.options import Stop
 from manager.privileges import UNPRIVILEGED
-from manager.recorder import MESSAGE, Recording
+from manager.recorder import MESSAGE, Recording, Tally
 from sensor.packets import TCP, UDP
 from sensor.picked import Wanted
 
@@ -33,8 +34,16 @@ class Recorded:
 
     def __init__(self, task: Recording, around: float) -> None:
         self._around = int(around * 1e9)
-        self.figures = 0, 0, 0  # saved, without the beginning, failed
+        self.counters: Counter[str] = Counter()
         _prepare(Path(task.folder), task.user or UNPRIVILEGED)
+        self._start(task)
+
+    def renew(self, task: Recording) -> None:
+        """With other sockets: an interface is there again."""
+        self.close()
+        self._start(task)
+
+    def _start(self, task: Recording) -> None:
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
@@ -58,12 +67,13 @@ class Recorded:
         """What is asked for is still written."""
         self._tell(None)
         self._channel.settimeout(FAREWELL)
-        figures = self._heard(None)
-        if figures is None:
+        tally: Tally | None = self._heard(None)
+        if tally is None:
             log.error("the recorder died: packets of alarms are missing")
             self._process.kill()
         else:
-            self.figures = figures
+            counts = {f"record.{name}": getattr(tally, name) for name in ("saved", "incomplete", "failed", "lost")}
+            self.counters.update({name: count for name, count in counts.items() if count})
         self._process.wait()
         self._channel.close()
 

@@ -77,6 +77,7 @@ def watch(asked: Asked) -> int:
         workers.close()
         if recorded is not None:
             recorded.close()
+            summary.counters.update(recorded.counters)
         pool.close()
     summary.merge(made)
     summary.settle_engines(engines)
@@ -121,6 +122,8 @@ def _pass_on(
             if interfaces.returned():
                 say("an interface is there again")
                 workers.renew(_tasks(asked, settings, interfaces))
+                if recorded is not None:
+                    recorded.renew(_recording(record or "", asked, settings))
 
     walk = workers.products(after)
     workers.wait()
@@ -161,14 +164,18 @@ def _replay(asked: Asked, settings: Settings) -> Task:
 
 
 def _recorded(folder: str, asked: Asked, settings: Settings) -> Recorded:
+    around = settings.sensor.around_alarms if asked.around is None else asked.around
+    return Recorded(_recording(folder, asked, settings), around)
+
+
+def _recording(folder: str, asked: Asked, settings: Settings) -> Recording:
     own = settings.sensor
     most = asked.record_bytes or own.record_bytes
-    around = own.around_alarms if asked.around is None else asked.around
     task = Recording(folder, replay=asked.replay, most=most, user=own.user, verbose=asked.verbose)
-    if asked.replay is None:
-        interfaces = Interfaces(asked.interfaces or own.interfaces, 1, own.ring, asked.filter or "")
-        task = replace(task, interfaces=interfaces.descriptors[0], ring=interfaces.size)
-    return Recorded(task, around)
+    if asked.replay is not None:
+        return task
+    interfaces = Interfaces(asked.interfaces or own.interfaces, 1, own.ring, asked.filter or "")
+    return replace(task, interfaces=interfaces.descriptors[0], ring=interfaces.size)
 
 
 def _interfaces(asked: Asked, settings: Settings) -> Interfaces:

@@ -2,13 +2,14 @@
 
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 from capture import write
 from nouns import documents as of_done
 from nouns import web
-from sensing import Sensor, documents, fetch, of, serving
+from sensing import SECONDS, Sensor, documents, fetch, of, serving
 from span import Span, needed
 
 
@@ -103,3 +104,40 @@ def test_the_recorder_has_no_rights_left_but_its_folder(span, tmp_path):
         assert status["NoNewPrivs"] == "1"
     assert len(sensor.workers()) == 2
     assert sensor.end()[0] == 0
+
+
+def test_what_the_disk_has_no_room_for_is_said_once_and_alarms_go_on(span, tmp_path, eicar):
+    disk = tmp_path / "kept"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=777", "tmpfs", str(disk)], check=True)
+    try:
+        with serving(span, {"noise.bin": os.urandom(300_000), "eicar.com": eicar}, tmp_path / "www"):
+            sensor = Sensor(tmp_path, "-i", span.port, "--json", "--record", str(disk))
+            fetch(span, "noise.bin", "eicar.com")
+            code, out, err = sensor.end()
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+    assert code == 0
+    assert len(of(documents(out), "alarm")) == 3
+    assert err.count("packets are not recorded: No space left on device") == 1
+    assert "Traceback" not in err
+
+
+def test_an_interface_that_returns_is_recorded_again(span, tmp_path, tapscan, eicar):
+    with serving(span, {"eicar.com": eicar}, tmp_path / "www"):
+        sensor = Sensor(tmp_path, "-i", span.port, "--json", "--record", str(tmp_path / "kept"))
+        first = sensor.workers()
+        span.unplug()
+        span.plug()
+        sensor.says("an interface is there again")
+        until = time.monotonic() + SECONDS
+        while len(now := sensor.workers()) < 2 or set(now) & set(first):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        fetch(span, "eicar.com")
+        code, out, _ = sensor.end()
+    assert code == 0
+    alarms = of(documents(out), "alarm")
+    assert len(alarms) == 3
+    for alarm in alarms:
+        assert again(tapscan, alarm["tapscan"]["alarm"]["packets"])
