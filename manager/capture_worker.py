@@ -66,9 +66,9 @@ def _source(task: Task) -> Source:
 
         return Replay(task.replay, task.speed, limits)
     from sensor.live import Live
-    from sensor.ring import Ring
+    from sensor.plain import reader
 
-    return Live([Ring(name, socket.socket(fileno=number), task.ring) for name, number in task.interfaces], limits)
+    return Live([reader(name, socket.socket(fileno=number), task.ring) for name, number in task.interfaces], limits)
 
 
 def _work(source: Source, task: Task, sender: Sender) -> None:

@@ -22,6 +22,7 @@ from manager.privileges import give_up
 from sensor.captures import Capture
 from sensor.noun import noun, state
 from sensor.picked import Picker, Wanted, marked
+from sensor.plain import Plain, reader
 from sensor.ring import Ring, RingSize
 from sensor.segments import FOLDER, Chunk, Segments
 
@@ -66,7 +67,7 @@ def main(descriptor: int) -> None:
     os.umask(0o077)
     capture = Capture(task.replay) if task.replay is not None else None
     os.chdir(task.folder)
-    rings = [Ring(name, socket.socket(fileno=number), task.ring) for name, number in task.interfaces]
+    rings = [reader(name, socket.socket(fileno=number), task.ring) for name, number in task.interfaces]
     load_all()
     give_up(task.user, HOLDER)
     try:
@@ -84,7 +85,7 @@ class Recorder:
     """Records until the manager says that it is over."""
 
     def __init__(
-        self, channel: socket.socket, rings: list[Ring], segments: Segments, capture: Capture | None = None
+        self, channel: socket.socket, rings: list[Ring | Plain], segments: Segments, capture: Capture | None = None
     ) -> None:
         self.tally = Tally()
         self._channel = channel

@@ -23,7 +23,7 @@ class SensorSettings:
 
     interfaces: tuple[str, ...] = ()  # for the live sensor; -i on the command line wins
     workers: int = 1  # processes that capture; the kernel deals the flows out to them
-    ring: int = 128 << 20  # bytes that the kernel keeps for each worker and interface
+    ring: int = 128 << 20  # bytes that the kernel keeps for each worker and interface; 0: packets one by one
     user: str | None = None  # who workers become when we are root; unset: nobody
     name: str | None = None  # observer.name; unset: the host's
     home: tuple[str, ...] = ()  # networks that are ours (CIDR): they make network.direction known

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sensor.captures import DEFAULT_FRAGMENTS, FragmentLimits
 from sensor.decode import Decoder
 from sensor.packets import PacketBatch
+from sensor.plain import Plain
 from sensor.records import Records, together
 from sensor.ring import Ring
 
@@ -36,7 +37,7 @@ class Live:
     `lost` how many packets the kernel had no room for.
     """
 
-    def __init__(self, rings: Sequence[Ring], fragments: FragmentLimits = DEFAULT_FRAGMENTS) -> None:
+    def __init__(self, rings: Sequence[Ring | Plain], fragments: FragmentLimits = DEFAULT_FRAGMENTS) -> None:
         self.path = "+".join(ring.interface for ring in rings)
         self.counters: Counter[str] = Counter()
         self.warnings: list[str] = []

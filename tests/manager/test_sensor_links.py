@@ -73,6 +73,19 @@ def test_both_ports_of_a_tap(span, tmp_path, eicar):
     tried(span, span.tap(), tmp_path, eicar)
 
 
+def test_without_the_ring_of_the_kernel(span, tmp_path, eicar):
+    (tmp_path / "tapscan.toml").write_text("[sensor]\nworkers = 2\nring = 0\n")
+    payload = os.urandom(100_000)
+    with serving(span, {"eicar.com": eicar, "a.bin": payload}, tmp_path / "www"):
+        sensor = Sensor(tmp_path, "-i", span.port, "--json", "--config", "tapscan.toml")
+        fetch(span, "eicar.com", "a.bin")
+        code, out, err = sensor.end()
+    assert (code, err) == (0, "")
+    found = documents(out)
+    assert len(of(found, "alarm")) == 3
+    assert sum(one["file"]["hash"]["sha256"] == sha256(payload) for one in of(found, "object")) == 3
+
+
 def heard(span, frames, tmp_path, settings=""):
     """What the sensor found of frames that somebody sends to its port."""
     (tmp_path / "some.toml").write_text(settings)
