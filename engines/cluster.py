@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
-from time import monotonic, monotonic_ns
+from time import monotonic, monotonic_ns, sleep
 from typing import Any, Self, cast
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -43,6 +43,7 @@ NAMESPACE = "tapscan"  # of the actors' names
 DRAINED = "tapscan-drained"  # namespace of the nodes that are, at the head
 TICK = 0.05  # seconds between two looks at deadlines
 CONNECT = 5.0  # seconds for the head to take a connection
+AGAIN = 0.5  # seconds between two tries
 ROUND = 1.0  # seconds between two looks at the hosts
 MEET = 20.0  # seconds for the first host that has engines to be seen
 FULL = ray.exceptions.ObjectStoreFullError, ray.exceptions.OutOfDiskError
@@ -62,7 +63,7 @@ def connect(address: str) -> None:
     try:
         if address not in ("auto", "new"):
             reach(address, CONNECT)
-        ray.init(log_to_driver=False, configure_logging=False, namespace=NAMESPACE, **own)
+        _enter(own)
     except NoHead as error:
         raise ClusterError(str(error)) from None
     except (ConnectionError, RuntimeError, ValueError) as error:
@@ -71,6 +72,20 @@ def connect(address: str) -> None:
     finally:
         with contextlib.suppress(ValueError):  # not the main thread: Ray leaves it alone
             signal.signal(signal.SIGTERM, before)
+
+
+def _enter(own: dict[str, Any]) -> None:
+    """A head that has just been started answers before it lets anyone in."""
+    until = monotonic() + CONNECT
+    while True:
+        try:
+            ray.init(log_to_driver=False, configure_logging=False, namespace=NAMESPACE, **own)
+        except ConnectionError:
+            if monotonic() > until:
+                raise
+            sleep(AGAIN)
+        else:
+            return
 
 
 disconnect = ray.shutdown

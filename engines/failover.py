@@ -207,7 +207,7 @@ class _Link:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", CHILD, str(theirs.fileno())],
+                [sys.executable, "-P", "-c", CHILD, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

@@ -90,19 +90,31 @@ def free_port(following=0):
 
 
 @pytest.fixture(scope="session")
-def clamd_daemon(tmp_path_factory):
+def clamds(tmp_path_factory):
+    """Starts daemons, each with a home of its own."""
     needed("clamd")
-    home = tmp_path_factory.mktemp("clamd")
-    daemon = Daemon(home, free_port())
-    database = write_database(home / "db")
-    user = "User root\n" if os.geteuid() == 0 else ""
-    (home / "clamd.conf").write_text(
-        f"DatabaseDirectory {database}\nLocalSocket {daemon.socket}\nTCPSocket {daemon.port}\nTCPAddr 127.0.0.1\n"
-        f"StreamMaxLength 2M\nPidFile {home / 'pid'}\nLogFile {home / 'clamd.log'}\nForeground yes\n{user}"
-    )
-    daemon.start()
-    yield daemon
-    daemon.stop()
+    with contextlib.ExitStack() as running:
+
+        def start(name="clamd"):
+            home = tmp_path_factory.mktemp(name)
+            daemon = Daemon(home, free_port())
+            database = write_database(home / "db")
+            user = "User root\n" if os.geteuid() == 0 else ""
+            (home / "clamd.conf").write_text(
+                f"DatabaseDirectory {database}\nLocalSocket {daemon.socket}\nTCPSocket {daemon.port}\n"
+                f"TCPAddr 127.0.0.1\nStreamMaxLength 2M\nPidFile {home / 'pid'}\nLogFile {home / 'clamd.log'}\n"
+                f"Foreground yes\n{user}"
+            )
+            daemon.start()
+            running.callback(daemon.stop)
+            return daemon
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def clamd_daemon(clamds):
+    return clamds()
 
 
 @pytest.fixture(scope="session")

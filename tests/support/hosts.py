@@ -34,13 +34,14 @@ def run(*words):
 class Hosts:
     """The head stands in the namespace of the test; the others have their own."""
 
-    def __init__(self, folder, *words, **environment):
-        """`words`: more of `tapscan cluster head` and `join`; `environment`: what they find there."""
+    def __init__(self, folder, *words, head=(), **environment):
+        """`words`: more of `tapscan cluster head` and `join`, `head`: of it alone; `environment`: what they find."""
         self._folder = Path(folder)
         self._words = words
         self._key = f"{os.getpid() % 10000}"
         self.net = f"10.{78 + os.getpid() % 100}.{os.getpid() // 100 % 250}"
         self.bridge = f"tsb{self._key}"
+        self._own = {"head": list(head)}
         self._processes = {}
         self._joined = {}  # name -> how it is run inside, its address
         self.address = f"{self.net}.1:6379"
@@ -63,8 +64,9 @@ class Hosts:
         """For the first time, or again."""
         self._start("head", [], "head", "--bind", f"{self.net}.1")
 
-    def add(self, *names):
-        """Further hosts, all at once."""
+    def add(self, *names, **own):
+        """Further hosts, all at once. `own`: more words of `join`, by the name of the host."""
+        self._own |= own
         for name in names:
             number = 10 + len(self._processes)
             space, link = self._space(name), f"tsv{self._key}{name}"
@@ -150,7 +152,7 @@ class Hosts:
     def _start(self, name, inside, *words):
         with (self._folder / f"{name}.log").open("wb") as log:
             self._processes[name] = subprocess.Popen(
-                [*inside, *TAPSCAN, "cluster", *words, "--name", name, *self._words],
+                [*inside, *TAPSCAN, "cluster", *words, "--name", name, *self._words, *self._own.get(name, ())],
                 env=os.environ | self.environment,
                 stdout=log,
                 stderr=log,
