@@ -29,6 +29,8 @@ from sensor.noun import noun
 from sensor.ring import RingSize
 
 PAUSE = 0.2  # seconds between two words on how it goes
+_SLOW_PATH = ("dpkt.ethernet", "dpkt.llc", "dpkt.ppp", "dpkt.pppoe")
+LATE = ("reassembly.mime", "zstandard", "brotli", "numpy.ma", *_SLOW_PATH)  # numpy.unique asks for numpy.ma
 
 
 @noun
@@ -66,9 +68,9 @@ def _source(task: Task) -> Source:
 
         return Replay(task.replay, task.speed, limits)
     from sensor.live import Live
-    from sensor.ring import Ring
+    from sensor.plain import reader
 
-    return Live([Ring(name, socket.socket(fileno=number), task.ring) for name, number in task.interfaces], limits)
+    return Live([reader(name, socket.socket(fileno=number), task.ring) for name, number in task.interfaces], limits)
 
 
 def _work(source: Source, task: Task, sender: Sender) -> None:
@@ -100,10 +102,10 @@ def _work(source: Source, task: Task, sender: Sender) -> None:
 
 
 def load_all() -> None:
-    """What parsers would load when it is first needed."""
+    """What decoding and parsers would load when it is first needed."""
     for transport in ORDER:
         list(speakers(transport))
-    for name in ("reassembly.mime", "zstandard", "brotli"):
+    for name in LATE:
         importlib.import_module(name)
     for found in pkgutil.iter_modules(encodings.__path__):
         with contextlib.suppress(ImportError):  # those of another system

@@ -65,7 +65,7 @@ def _sensor(given: Namespace) -> int:
 
     asked = Asked(
         tuple(given.interface), given.config, given.json, given.quiet, given.verbose, tuple(given.rules), given.filter,
-        given.replay, given.speed, given.fix_offloads,
+        given.replay, given.speed, given.fix_offloads, given.record, given.around_alarms, given.record_bytes,
     )  # fmt: skip
     return watch(asked)
 
@@ -249,6 +249,12 @@ def _takes_interfaces(command: Parser) -> None:
     command.add_argument("--replay", metavar="CAPTURE", help=words)
     words = "switches off what changes packets before they are seen (ethtool -K ... gro off lro off tso off gso off)"
     command.add_argument("--fix-offloads", action="store_true", help=words)
+    words = "keeps the packets of the last minutes, and those of each alarm's flow as DIR/ALARM.pcapng"
+    command.add_argument("--record", metavar="DIR", help=words)
+    words = "of --record: how long before and after an alarm (default: 30s)"
+    command.add_argument("--around-alarms", metavar="TIME", type=_seconds, help=words)
+    words = "of --record: what the packets of the last minutes may take (default: 2 GiB)"
+    command.add_argument("--record-bytes", metavar="N", type=_bytes, help=words)
     words = "shows what a process that reads packets could still do, tried in one, and ends"
     command.add_argument("--check-privileges", action="store_true", help=words)
     words = "of --replay: so many times faster; 0: as fast as it goes (default: %(default)s)"
@@ -282,6 +288,19 @@ def _speed(text: str) -> float:
     if not 0 <= speed < 1e6:
         raise ArgumentTypeError(f"{text!r} is no number from 0 on")
     return speed
+
+
+def _seconds(text: str) -> float:
+    number, unit = (text[:-1], text[-1]) if text[-1:] in ("s", "m", "h") else (text, "s")
+    if not number.isdecimal() or len(number) > 6:
+        raise ArgumentTypeError(f"{text!r} is no time: 30s, 5m, 1h")
+    return float(number) * {"s": 1, "m": 60, "h": 3600}[unit]
+
+
+def _bytes(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 1 << 60:
+        raise ArgumentTypeError(f"{text!r} is no number of bytes")
+    return int(text)
 
 
 def _workers(text: str) -> int:

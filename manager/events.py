@@ -7,6 +7,7 @@ whenever the same capture is read. Fields: Elastic Common Schema; own ones stand
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -55,11 +56,14 @@ CATEGORIES = {protocol: ["file", "web"] for protocol in ("http", "http2")} | {
 class Documents:
     """Makes the documents of one sensor. `hashes`: which more than SHA-256 (`sha1`, `md5`) each object gets.
 
-    `live`: where flows come from are interfaces, not captures.
+    `live`: where flows come from are interfaces, not captures. `record`: the folder of the packets of alarms.
     """
 
-    def __init__(self, observer: Observer, hashes: Sequence[str] = (), live: bool = False) -> None:
+    def __init__(
+        self, observer: Observer, hashes: Sequence[str] = (), live: bool = False, record: str | None = None
+    ) -> None:
         self._live = live
+        self._record = record
         self._clock = 0, timestamp(0)
         self.change(observer, hashes)
 
@@ -132,6 +136,8 @@ class Documents:
             "verdict": alarm.verdict,
             "engines": engine_fields(alarm.verdicts),
         }
+        if self._record is not None:
+            document["tapscan"]["alarm"]["packets"] = os.path.join(self._record, f"{alarm.id}.pcapng")  # noqa: PTH118 - a text
         document["related"]["hash"] = list(dict.fromkeys(scanned.target.sha256 for scanned in alarm.found))
         merge(document, alarm.facts)
         return document

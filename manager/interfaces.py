@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import socket
 import sys
@@ -12,7 +13,10 @@ from collections.abc import Sequence
 from manager.options import Stop
 from sensor.bpf import FilterError, compiled
 from sensor.packets import ETHERNET
-from sensor.ring import NEW_GROUP, RingSize, group_of, opened
+from sensor.plain import opened_plain
+from sensor.ring import NEW_GROUP, RingRefused, RingSize, group_of, opened
+
+log = logging.getLogger(__name__)
 
 NO_RIGHT = """capturing on {interface} needs CAP_NET_RAW: run as root, or
 setcap cap_net_raw+ep {python}
@@ -27,7 +31,8 @@ class Interfaces:
     def __init__(self, names: Sequence[str], workers: int, ring: int, expression: str) -> None:
         if not names:
             raise Stop("no interface to watch: -i IFACE, or interfaces = [...] under [sensor] in the settings")
-        self.size = RingSize(blocks=max(ring // RingSize().block, 2))
+        self.size = RingSize(blocks=max(ring // RingSize().block, 2)) if ring else RingSize()
+        self._ring = ring > 0
         self._names = tuple(names)
         self._workers = workers
         try:
@@ -60,9 +65,18 @@ class Interfaces:
         groups: dict[str, int | None] = dict.fromkeys(self._names, NEW_GROUP if self._workers > 1 else None)
         return [tuple((name, self._socket(name, groups)) for name in self._names) for _ in range(self._workers)]
 
+    def _made(self, interface: str, group: int | None) -> socket.socket:
+        if not self._ring:
+            return opened_plain(interface, self.size, group=group, program=self._program)
+        try:
+            return opened(interface, self.size, group=group, program=self._program)
+        except RingRefused as error:
+            log.warning("%s: no ring (%s): packets are fetched one by one, which takes more time", interface, error)
+            return opened_plain(interface, self.size, group=group, program=self._program)
+
     def _socket(self, interface: str, groups: dict[str, int | None]) -> int:
         try:
-            made = opened(interface, self.size, group=groups[interface], program=self._program)
+            made = self._made(interface, groups[interface])
         except PermissionError:
             raise Stop(NO_RIGHT.format(interface=interface, python=sys.executable)) from None
         except OSError as error:

@@ -175,9 +175,9 @@ def table_width() -> int:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
 
 
-def documents(settings: Settings, live: bool = False) -> Documents:
+def documents(settings: Settings, live: bool = False, record: str | None = None) -> Documents:
     """The maker of documents as the settings want it."""
-    return Documents(observer(settings), settings.sensor.hashes, live)
+    return Documents(observer(settings), settings.sensor.hashes, live, record)
 
 
 def _account(summary: Summary, timeline: Timeline, path: str, first: bool) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 
 from engines.succession import Succession
-from manager import pools
+from manager import pools, start_checks
 from manager.alarms import Alarm, Alarms
 from manager.assembly import build_engines, exact_engines, ledger_folder
 from manager.capture_worker import Task
@@ -24,6 +25,8 @@ from manager.overload import Overload
 from manager.pipeline import Item, rest, scanned
 from manager.privileges import harden
 from manager.progress import Silence
+from manager.recorder import Recording
+from manager.recording import Recorded
 from manager.reload import Reload
 from manager.renewal import Renewal
 from manager.report import alarm_line, console, report
@@ -54,6 +57,9 @@ class Asked:
     replay: str | None = None  # a capture in the place of interfaces
     speed: float = 1.0
     fix_offloads: bool = False
+    record: str | None = None  # a folder
+    around: float | None = None  # seconds; None: that of the settings, as of the next one
+    record_bytes: int | None = None
 
 
 def watch(asked: Asked) -> int:
@@ -68,17 +74,22 @@ def watch(asked: Asked) -> int:
     interfaces = None if asked.replay is not None else _interfaces(asked, settings)
     tasks = [_replay(asked, settings)] if interfaces is None else _tasks(asked, settings, interfaces)
     alarms = Alarms(exact_engines(settings))
+    record = asked.record or settings.sensor.record
+    recorded = None if record is None else _recorded(record, asked, settings)
     pool = Succession(pools.pool(settings, engines, asked.config, asked.rules))
     room = pools.room(settings, pool, alarms.goes_on)
     workers = Workers(tasks, room.ahead)
     reload = Reload(lambda: effective(asked.config, asked.rules)[0], settings)
-    told = documents(settings, live=asked.replay is None)
+    told = documents(settings, live=asked.replay is None, record=record)
     renewal = Renewal(reload, service, alarms, told, pool, room, engines)
     _heed(workers, reload, service)
     try:
-        _pass_on(asked, settings, workers, renewal, summary, interfaces)
+        _pass_on(asked, settings, workers, renewal, summary, interfaces, recorded)
     finally:
         workers.close()
+        if recorded is not None:
+            recorded.close()
+            summary.counters.update(recorded.counters)
         room.close()
     summary.merge(made)
     summary.settle_engines(renewal.engines)
@@ -114,6 +125,7 @@ def _pass_on(
     renewal: Renewal,
     summary: Summary,
     interfaces: Interfaces | None,
+    recorded: Recorded | None,
 ) -> None:
     """The walk from what workers say to sinks, until the last of them has ended."""
     out = Patient(1)
@@ -121,6 +133,8 @@ def _pass_on(
     made, alarms, room, service = renewal.documents, renewal.alarms, renewal.room, renewal.service
     minutes = Minutes(made, workers, lambda: {"open_alarms": len(alarms)}, _kept(asked, settings))
     sinks: list[Sink] = [summary, minutes, JsonLines(made, lines.write) if asked.json else Told()]
+    if recorded is not None:
+        sinks.append(recorded)
 
     def tell(said: Iterable[Document]) -> None:
         for document in said:  # also where nobody reads them: the ledger is written on the way
@@ -146,6 +160,8 @@ def _pass_on(
             if interfaces.returned():
                 say("an interface is there again")
                 workers.renew(_tasks(asked, settings, interfaces))
+                if recorded is not None:
+                    recorded.renew(_recording(asked.record or settings.sensor.record or "", asked, settings))
 
     walk = workers.products(after)
     workers.wait()
@@ -216,10 +232,30 @@ def _replay(asked: Asked, settings: Settings) -> Task:
     return Task(settings, replay=asked.replay, speed=asked.speed, verbose=asked.verbose)
 
 
+def _recorded(folder: str, asked: Asked, settings: Settings) -> Recorded:
+    around = settings.sensor.around_alarms if asked.around is None else asked.around
+    return Recorded(_recording(folder, asked, settings), around)
+
+
+def _recording(folder: str, asked: Asked, settings: Settings) -> Recording:
+    own = settings.sensor
+    most = asked.record_bytes or own.record_bytes
+    task = Recording(folder, replay=asked.replay, most=most, user=own.user, verbose=asked.verbose)
+    if asked.replay is not None:
+        return task
+    interfaces = Interfaces(asked.interfaces or own.interfaces, 1, own.ring, asked.filter or "")
+    return replace(task, interfaces=interfaces.descriptors[0], ring=interfaces.size)
+
+
 def _interfaces(asked: Asked, settings: Settings) -> Interfaces:
     own = settings.sensor
-    names = asked.interfaces or own.interfaces
+    names, record = asked.interfaces or own.interfaces, asked.record or own.record
+    room = [
+        *start_checks.memory(own.ring, own.workers + (record is not None), len(names) or 1, start_checks.free_memory())
+    ]
     interfaces = Interfaces(names, own.workers, own.ring, asked.filter or "")
+    for found in (*room, *start_checks.clock(time.time(), start_checks.synchronised())):
+        say(found)
     for name in names:
         _check_offloads(name, asked.fix_offloads)
     return interfaces

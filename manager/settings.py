@@ -23,7 +23,7 @@ class SensorSettings:
 
     interfaces: tuple[str, ...] = ()  # for the live sensor; -i on the command line wins
     workers: int = 1  # processes that capture; the kernel deals the flows out to them
-    ring: int = 64 << 20  # bytes that the kernel keeps for each worker and interface
+    ring: int = 128 << 20  # bytes that the kernel keeps for each worker and interface; 0: packets one by one
     user: str | None = None  # who workers become when we are root; unset: nobody
     name: str | None = None  # observer.name; unset: the host's
     home: tuple[str, ...] = ()  # networks that are ours (CIDR): they make network.direction known
@@ -33,6 +33,9 @@ class SensorSettings:
     ledger_bytes: int = 1 << 30  # of the ledger's files together; the oldest days go
     loss_minutes: int = 3  # an alarm for the operator when loss lasts so long
     loss_share: float = 0.001  # of packets (dropped by the kernel) or bytes (acknowledged, never seen) in a minute
+    record: str | None = None  # directory for the packets of alarms; unset: they are not kept
+    record_bytes: int = 2 << 30  # of the packets of the last minutes, in ring/ of that directory
+    around_alarms: float = 30.0  # seconds of packets before and after an alarm
 
 
 @noun

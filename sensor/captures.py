@@ -82,13 +82,17 @@ class Capture:
 
     def __iter__(self) -> Iterator[PacketBatch]:
         try:
-            for chunk, found in self._chunks():
+            for chunk, found in self.chunks():
                 yield from self._batches(chunk, found)
                 del chunk, found
         finally:
-            self._raw.close()
-            self._fragments.close()
+            self.close()
             self._report()
+
+    def close(self) -> None:
+        """Who iterates needn't."""
+        self._raw.close()
+        self._fragments.close()
 
     def _batches(self, chunk: bytes, found: list[Records]) -> Iterator[PacketBatch]:
         arrived = time.monotonic_ns()
@@ -98,7 +102,7 @@ class Capture:
             if batch is not None:
                 yield batch
 
-    def _chunks(self) -> Iterator[tuple[bytes, list[Records]]]:
+    def chunks(self) -> Iterator[tuple[bytes, list[Records]]]:
         """Some megabytes at a time, each with the whole records at its start; the rest of it comes again.
 
         Whoever takes them lets go of one before asking for the next: that has its memory then, warm and mapped.

@@ -107,8 +107,9 @@ def _behind_tags(buffer: bytes, offset: Offsets, kind: Kinds, records: Records) 
 
 def _tagged(found: Networks, records: Records) -> Networks:
     """With the outermost tag, where the kernel hands it over beside the frame."""
-    if (outer := records.vlan) is None:
+    if records.tag is None:
         return found
+    outer = records.tag & 0xFFF
     return Networks(found.offset, found.kind, np.where(outer > 0, found.vlan << 12 & 0xFFF000 | outer, found.vlan))
 
 

@@ -19,6 +19,7 @@ from sensor.captures import DEFAULT_FRAGMENTS, FragmentLimits
 from sensor.clock import Clock, Jump
 from sensor.decode import Decoder
 from sensor.packets import PacketBatch
+from sensor.plain import Plain
 from sensor.records import Records, together
 from sensor.ring import Ring
 
@@ -40,7 +41,7 @@ class Live:
     """
 
     def __init__(
-        self, rings: Sequence[Ring], fragments: FragmentLimits = DEFAULT_FRAGMENTS, clock: Clock | None = None
+        self, rings: Sequence[Ring | Plain], fragments: FragmentLimits = DEFAULT_FRAGMENTS, clock: Clock | None = None
     ) -> None:
         self._clock = clock or Clock()
         self.path = "+".join(ring.interface for ring in rings)
@@ -97,7 +98,7 @@ class Live:
         """What has come by now; `last`: nothing more comes."""
         arrived = time.monotonic_ns()
         taken = [list(ring.blocks()) for ring in self._rings]
-        self.backlog = max(len(some) / ring.size.blocks for some, ring in zip(taken, self._rings, strict=True))
+        self.backlog = max(len(some) / ring.room for some, ring in zip(taken, self._rings, strict=True))
         blocks = [one for some in taken for one in some]
         self.lost += sum(ring.lost() for ring in self._rings)
         if (jump := self._clock.jumped()) is not None:  # after they were taken, so that none has a time unheard of

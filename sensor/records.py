@@ -23,7 +23,7 @@ class Records:
     captured: NDArray[np.int64]  # bytes of it in the chunk
     wire: NDArray[np.int64]  # bytes it had on the wire; never less than `captured`
     time: NDArray[np.int64]  # nanoseconds since 1970, UTC
-    vlan: NDArray[np.uint32] | None = None  # id of the outermost tag, where the kernel has taken it off; 0: none
+    tag: NDArray[np.uint32] | None = None  # type << 16 | control, where the kernel took the outermost off; or 0
     trusted: NDArray[np.bool_] | None = None  # its checksums are good, or not filled in yet, says the kernel
 
     def __len__(self) -> int:
@@ -32,9 +32,9 @@ class Records:
     def only(self, rows: NDArray[np.int64], moved: int = 0) -> Records:
         """These rows, in this order; `moved`: how far their chunk has moved on."""
         columns = self.frame[rows] + moved, self.captured[rows], self.wire[rows], self.time[rows]
-        vlan = None if self.vlan is None else self.vlan[rows]
+        tag = None if self.tag is None else self.tag[rows]
         trusted = None if self.trusted is None else self.trusted[rows]
-        return Records(self.link, *columns, vlan, trusted)
+        return Records(self.link, *columns, tag, trusted)
 
 
 def together(parts: Sequence[tuple[bytes, Records]]) -> tuple[bytes, Records]:
@@ -49,7 +49,7 @@ def together(parts: Sequence[tuple[bytes, Records]]) -> tuple[bytes, Records]:
         np.concatenate([one.captured for one in records]),
         np.concatenate([one.wire for one in records]),
         np.concatenate([one.time for one in records]),
-        _all([one.vlan for one in records], records, np.uint32),
+        _all([one.tag for one in records], records, np.uint32),
         _all([one.trusted for one in records], records, np.bool_),
     )
 

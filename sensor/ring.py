@@ -17,19 +17,22 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sensor import fanout
-from sensor.columns import Offsets, gather
+from sensor.columns import Headers, Offsets, gather
 from sensor.noun import noun
 from sensor.packets import ETHERNET
 from sensor.records import Records
 
 # Numbers of linux/if_packet.h that the socket module hasn't
-_SOL_PACKET = 263
+SOL_PACKET = 263
 _ADD_MEMBERSHIP, _RX_RING, _STATISTICS, _VERSION, _FANOUT, _FANOUT_DATA, _IGNORE_OUTGOING = 1, 5, 6, 10, 18, 22, 23
 _PROMISCUOUS = 1
 _TPACKET_V3 = 2
-_SUM_NOT_READY, _VLAN_VALID, _SUM_VALID = 0x08, 0x10, 0x80
+VLAN_VALID, TPID_VALID = 0x10, 0x40
+SUM_GOOD = 0x08 | 0x80  # not filled in yet, or valid
+VLAN = 0x8100  # the tag's type where an old kernel doesn't say
 _EVERY_PROTOCOL = 0x0003  # ETH_P_ALL
 _SIOCGIFHWADDR = 0x8927
 _SO_ATTACH_FILTER, _SO_LOCK_FILTER = 26, 44
@@ -52,6 +55,10 @@ _LINKS = {1: ETHERNET, 772: ETHERNET, 65534: 101, 768: 101, 776: 101, 769: 101, 
 NEW_GROUP = -1
 
 
+class RingRefused(Exception):
+    """The kernel gives no ring: an old one, a container, too little memory."""
+
+
 @noun
 class RingSize:
     """How much the kernel keeps for us: `blocks` of `block` bytes, handed over when full or after `timeout` ms.
@@ -61,12 +68,15 @@ class RingSize:
     """
 
     block: int = 128 << 10
-    blocks: int = 512
+    blocks: int = 1024
     timeout: int = 1
 
 
-def opened(interface: str, size: RingSize, *, group: int | None = None, program: bytes = b"") -> socket.socket:
-    """The socket of an interface, with its ring. Raises OSError: no such interface, no right (CAP_NET_RAW), no memory.
+def opened(
+    interface: str, size: RingSize, *, group: int | None = None, program: bytes = b"", ring: bool = True
+) -> socket.socket:
+    """The socket of an interface, with its ring. Raises OSError: no such interface, no right (CAP_NET_RAW);
+    RingRefused.
 
     `group`: of sockets among which the kernel deals out the flows of the interface, both directions to the same one;
     `NEW_GROUP` makes one (`group_of`). The n-th sockets of the groups of several interfaces get the same flows.
@@ -74,19 +84,32 @@ def opened(interface: str, size: RingSize, *, group: int | None = None, program:
     """
     with ExitStack() as until_done:
         made = until_done.enter_context(socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0))  # 0: nothing arrives yet
-        _link(made, interface)
-        made.setsockopt(_SOL_PACKET, _VERSION, _TPACKET_V3)
-        made.setsockopt(_SOL_PACKET, _IGNORE_OUTGOING, 1)
+        link_of(made, interface)
+        made.setsockopt(SOL_PACKET, _IGNORE_OUTGOING, 1)
         if program:
             _attach(made, program)
-        made.setsockopt(_SOL_PACKET, _RX_RING, _request(size))
+        if ring:
+            _add_ring(made, size)
         made.bind((interface, _EVERY_PROTOCOL))
         member = struct.pack("=iHH8s", socket.if_nametoindex(interface), _PROMISCUOUS, 0, b"")
-        made.setsockopt(_SOL_PACKET, _ADD_MEMBERSHIP, member)
+        made.setsockopt(SOL_PACKET, _ADD_MEMBERSHIP, member)
         if group is not None:
             _join(made, group)
         until_done.pop_all()
     return made
+
+
+def _add_ring(made: socket.socket, size: RingSize) -> None:
+    try:
+        made.setsockopt(SOL_PACKET, _VERSION, _TPACKET_V3)
+        made.setsockopt(SOL_PACKET, _RX_RING, _request(size))
+    except (OSError, struct.error) as error:
+        raise RingRefused(getattr(error, "strerror", None) or "it is too large") from None
+
+
+def has_ring(given: socket.socket) -> bool:
+    """Whether there is one to be mapped."""
+    return given.getsockopt(SOL_PACKET, _VERSION) == _TPACKET_V3
 
 
 def _request(size: RingSize) -> bytes:
@@ -98,14 +121,14 @@ def _request(size: RingSize) -> bytes:
 
 def _join(given: socket.socket, group: int) -> None:
     flags = _FANOUT_PROGRAM | _FANOUT_DEFRAG | (_FANOUT_UNIQUE if group == NEW_GROUP else 0)
-    given.setsockopt(_SOL_PACKET, _FANOUT, struct.pack("=HH", max(group, 0), flags))
+    given.setsockopt(SOL_PACKET, _FANOUT, struct.pack("=HH", max(group, 0), flags))
     if group == NEW_GROUP:
-        _give(given, _SOL_PACKET, _FANOUT_DATA, fanout.program())
+        _give(given, SOL_PACKET, _FANOUT_DATA, fanout.program())
 
 
 def group_of(given: socket.socket) -> int:
     """The group that a socket belongs to."""
-    return given.getsockopt(_SOL_PACKET, _FANOUT) & 0xFFFF
+    return given.getsockopt(SOL_PACKET, _FANOUT) & 0xFFFF
 
 
 class Ring:
@@ -117,7 +140,8 @@ class Ring:
     def __init__(self, interface: str, given: socket.socket, size: RingSize) -> None:
         self.interface = interface
         self.socket = given
-        self.link = _link(given, interface)
+        self.link = link_of(given, interface)
+        self.room = size.blocks  # blocks that there can be at once
         self.size = size
         self._ring = mmap.mmap(given.fileno(), size.block * size.blocks)
         self._at = self._oldest()  # the block that comes next
@@ -140,7 +164,7 @@ class Ring:
 
     def lost(self) -> int:
         """Packets that the kernel has dropped since the last call: the ring was full."""
-        _, drops, _ = struct.unpack("=III", self.socket.getsockopt(_SOL_PACKET, _STATISTICS, 12))
+        _, drops, _ = struct.unpack("=III", self.socket.getsockopt(SOL_PACKET, _STATISTICS, 12))
         return int(drops)
 
     def trouble(self) -> str | None:
@@ -169,15 +193,15 @@ class Ring:
     def _records(self, block: bytes, first: int, count: int) -> Records:
         starts = _starts(block, first, count)
         headers = gather(block, starts, _PACKET)
-        tagged = (headers["status"] & _VLAN_VALID) != 0
+        tagged = (headers["status"] & VLAN_VALID) != 0
         return Records(
             self.link,
             starts + headers["mac"],
             headers["captured"].astype(np.int64),
             headers["wire"].astype(np.int64),
             headers["seconds"].astype(np.int64) * 1_000_000_000 + headers["nanoseconds"],
-            np.where(tagged, headers["tci"] & 0xFFF, 0) if tagged.any() else None,
-            (headers["status"] & (_SUM_NOT_READY | _SUM_VALID)) != 0,
+            _tags(headers, tagged) if tagged.any() else None,
+            (headers["status"] & SUM_GOOD) != 0,
         )
 
 
@@ -188,6 +212,11 @@ def _starts(block: bytes, first: int, count: int) -> Offsets:
         starts.append(at)
         at += step(block, at)[0]
     return np.array(starts, np.int64)
+
+
+def _tags(headers: Headers, tagged: NDArray[np.bool_]) -> NDArray[np.uint32]:
+    kind = np.where(headers["status"] & TPID_VALID, headers["tpid"], VLAN).astype(np.uint32)
+    return np.where(tagged, kind << 16 | headers["tci"], 0).astype(np.uint32)
 
 
 def _attach(given: socket.socket, program: bytes) -> None:
@@ -201,7 +230,7 @@ def _give(given: socket.socket, level: int, option: int, program: bytes) -> None
     given.setsockopt(level, option, struct.pack("@HP", len(program) // 8, ctypes.addressof(kept)))
 
 
-def _link(given: socket.socket, interface: str) -> int:
+def link_of(given: socket.socket, interface: str) -> int:
     """The LINKTYPE_ of an interface's frames."""
     answer = fcntl.ioctl(given, _SIOCGIFHWADDR, struct.pack("=16s24x", interface.encode()))
     return _LINKS.get(struct.unpack_from("=H", answer, 16)[0], ETHERNET)

@@ -7,7 +7,8 @@ import sys
 import traceback
 
 import pytest
-from span import TRAFFIC, Span, needed
+from sensing import serving
+from span import Span, needed
 
 from manager import cli, report  # noqa: F401 - what another user may not be able to read is imported before
 
@@ -73,15 +74,5 @@ def span():
 def served(span, tmp_path, eicar):
     """What the servers have: names, with their bytes."""
     files = {"eicar.com": eicar, "noise.bin": os.urandom(300_000), "large.bin": os.urandom(12_000_000), "a.txt": b"hi"}
-    folder = tmp_path / "www"
-    folder.mkdir()
-    for name, payload in files.items():
-        (folder / name).write_bytes(payload)
-    server = subprocess.Popen(
-        span.inside(span.server, sys.executable, TRAFFIC, "serve", span.SERVER, str(folder)), stdout=subprocess.PIPE
-    )
-    assert server.stdout.readline() == b"ready\n"
-    yield files
-    server.kill()
-    server.wait()
-    server.stdout.close()
+    with serving(span, files, tmp_path / "www"):
+        yield files

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from capture import Conversation, write
 from nouns import web
+from sensing import ROOT, SECONDS, TAPSCAN, Sensor, documents, of
 from span import TRAFFIC
-from watched import ROOT, SECONDS, TAPSCAN, Sensor, documents, of
 
 
 def test_everything_that_passes_is_found_and_scanned(span, served, tmp_path):

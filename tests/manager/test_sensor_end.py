@@ -7,8 +7,8 @@ import sys
 import time
 
 import pytest
+from sensing import SECONDS, Sensor, documents, of
 from span import TRAFFIC
-from watched import SECONDS, Sensor, documents, of
 
 SHORT_END = "import manager.capture_workers as w, manager.sensor as s; w.FAREWELL, s.DRAIN = 0.5, 0.5"
 SOON_STUCK = "import manager.capture_workers as w; w.STUCK = 1.5"

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from sensing import SECONDS, Sensor, documents, of
 from span import TRAFFIC
-from watched import SECONDS, Sensor, documents, of
 
 SETTINGS = """
 [sensor]

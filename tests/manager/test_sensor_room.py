@@ -10,8 +10,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from sensing import SECONDS, Sensor, documents, of
 from span import TRAFFIC, run
-from watched import SECONDS, Sensor, documents, of
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ def test_at_the_end_nothing_waits():
 def test_tags_stay_with_their_frames():
     order = Order()
     ((_, records),) = order.sorted([block(NOW + 1, NOW + 3, vlan=7), block(NOW + 2)], None)
-    assert records.vlan.tolist() == [7, 0, 7]
+    assert records.tag.tolist() == [7, 0, 7]
 
 
 @given(st.lists(st.lists(st.tuples(st.booleans(), st.integers(0, 2 * SETTLED)), max_size=6), max_size=8))

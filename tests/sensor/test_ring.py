@@ -113,12 +113,12 @@ def test_tags_that_the_kernel_takes_off_are_in_the_records(cable):
         end, found = time.monotonic() + 5, []
         while len(found) < 2 and time.monotonic() < end:
             for block, records in ring.blocks():
-                vlans = records.vlan if records.vlan is not None else np.zeros(len(records), np.uint32)
+                vlans = records.tag if records.tag is not None else np.zeros(len(records), np.uint32)
                 found += [
                     (block[begin : begin + 14], vlan)
                     for begin, vlan in zip(records.frame.tolist(), vlans.tolist(), strict=True)
                 ]
-    assert found == [(HEAD, 77), (HEAD, 0)]
+    assert found == [(HEAD, 0x8100 << 16 | 5 << 13 | 77), (HEAD, 0)]
     ring.close()
 
 

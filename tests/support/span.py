@@ -69,6 +69,32 @@ class Span:
     def down(self):
         run("ip", "link", "set", self.port, "down")
 
+    def mtu(self, size):
+        """The longest frame of all cables."""
+        for name in (self.server, self.client):
+            run("ip", "link", "set", name + "p", "mtu", str(size))
+            run("ip", "-n", name, "link", "set", "eth0", "mtu", str(size))
+        for name in (self.port + "p", self.port, self._hub):
+            run("ip", "link", "set", name, "mtu", str(size))
+
+    def also(self, name, first, second):
+        """A further interface, and its address, of the server and of the client; returns those addresses."""
+        for namespace, words in ((self.server, first), (self.client, second)):
+            *made, address = words
+            if made:
+                run("ip", "-n", namespace, "link", "add", name, *made)
+            run("ip", "-n", namespace, "addr", "add", address, "dev", name, *(("nodad",) if ":" in address else ()))
+            run("ip", "-n", namespace, "link", "set", name, "up")
+        return tuple(words[-1].partition("/")[0] for words in (first, second))
+
+    def tap(self):
+        """The two ports of a TAP: each has the frames of one direction, as they were on the cable."""
+        for name in (self.server, self.client):
+            off = "gro", "off", "tso", "off", "gso", "off"
+            run(*self.inside(name, "ethtool", "-K", "eth0", *off))
+            run("ethtool", "-K", name + "p", *off)
+        return self.client + "p", self.server + "p"
+
     def __exit__(self, *_):
         for words in (
             ("ip", "netns", "del", self.server),

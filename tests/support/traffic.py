@@ -10,6 +10,7 @@ import ftplib
 import http.server
 import logging
 import smtplib
+import socket
 import sys
 import threading
 import time
@@ -26,7 +27,8 @@ def serve(address, folder):
     from pyftpdlib.servers import FTPServer
 
     logging.getLogger("pyftpdlib").setLevel(logging.ERROR)
-    web = http.server.ThreadingHTTPServer(
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    web = type("Web", (http.server.ThreadingHTTPServer,), {"address_family": family})(
         (address, 80), partial(http.server.SimpleHTTPRequestHandler, directory=folder)
     )
     threading.Thread(target=web.serve_forever, daemon=True).start()
@@ -41,8 +43,9 @@ def serve(address, folder):
 
 
 def fetch(address, *names):
+    host = f"[{address}]" if ":" in address else address
     for name in names:
-        with urllib.request.urlopen(f"http://{address}/{name}") as answer:
+        with urllib.request.urlopen(f"http://{host}/{name}") as answer:
             payload = answer.read()
         with ftplib.FTP(address, timeout=10) as ftp:
             ftp.login()

@@ -1,4 +1,4 @@
-"""`tapscan sensor` as a process that runs, and what it says."""
+"""`tapscan sensor` as a user calls it: a process that runs, and the real servers that it watches."""
 
 from __future__ import annotations
 
@@ -12,9 +12,34 @@ import threading
 import time
 from pathlib import Path
 
+from span import TRAFFIC
+
 TAPSCAN = [sys.executable, "-m", "manager.cli"]
 ROOT = Path(__file__).parents[2]
 SECONDS = 60
+
+
+@contextlib.contextmanager
+def serving(span, files, folder, address=None):
+    """Servers that have these files."""
+    folder.mkdir()
+    for name, payload in files.items():
+        (folder / name).write_bytes(payload)
+    words = sys.executable, TRAFFIC, "serve", address or span.SERVER, str(folder)
+    server = subprocess.Popen(span.inside(span.server, *words), stdout=subprocess.PIPE)
+    try:
+        assert server.stdout.readline() == b"ready\n"
+        yield
+    finally:
+        server.kill()
+        server.wait()
+        server.stdout.close()
+
+
+def fetch(span, *names, address=None):
+    """A client gets each by HTTP and FTP, and mails it."""
+    words = sys.executable, TRAFFIC, "fetch", address or span.SERVER, *names
+    subprocess.run(span.inside(span.client, *words), check=True, timeout=SECONDS)
 
 
 class Sensor:
@@ -31,6 +56,8 @@ class Sensor:
         pipes = {"stdout": out, "stderr": subprocess.PIPE, "text": True}
         self.process = subprocess.Popen([*_command(shorter), "sensor", *words], cwd=folder, env=given, **pipes)
         self.said = self.process.stderr.readline()
+        while self.said.startswith("tapscan: hint: "):  # of the clock of the machine
+            self.said = self.process.stderr.readline()
         self._out, self._err = [], []
         for pipe, lines in ((self.process.stdout or (), self._out), (self.process.stderr, self._err)):
             threading.Thread(target=lines.extend, args=(pipe,), daemon=True).start()
