@@ -202,9 +202,9 @@ def test_an_interface_that_is_gone_is_waited_for(span, served, tmp_path):
 
 
 def test_when_there_is_too_much_low_ports_go_first_and_are_counted(span, served, tmp_path):
-    (tmp_path / "tapscan.toml").write_text("[overload]\nflows = 0.0\nlow = [80]\n")
+    (tmp_path / "tapscan.toml").write_text("[overload]\nbytes = 0.0\nlow = [80]\n")
     sensor = Sensor(tmp_path, "-i", span.port, "--json", "--config", "tapscan.toml")
-    sensor.says("overload (flows 0%): new flows to ports that are marked low are not read")
+    sensor.says("overload (bytes 0%): new flows to ports that are marked low are not read")
     subprocess.run(span.inside(span.client, sys.executable, TRAFFIC, "fetch", span.SERVER, *served), check=True)
     code, out, _ = sensor.end()
     found = documents(out)
@@ -311,7 +311,7 @@ def holed(minutes, share):
 
 def test_loss_that_lasts_is_an_alarm_once(tmp_path, tapscan):
     write(holed(6, 0.3), tmp_path / "holed.pcap")
-    done = tapscan("sensor", "--replay", "holed.pcap", "--speed", "120", "--json")
+    done = tapscan("sensor", "--replay", "holed.pcap", "--speed", "60", "--json")
     found = documents(done.stdout.decode())
     (alarm,) = of(found, "health")
     assert "of acknowledged bytes never came by: look at the SPAN port's load" in alarm["message"]
