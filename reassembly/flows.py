@@ -83,16 +83,13 @@ class FlowTable:
     @property
     def fullness(self) -> dict[str, float]:
         """Which shares of the limits are in use: of `flows`, and of `bytes` behind holes."""
-        return {
-            "flows": len(self._entries) / self._limits.flows,
-            "bytes": self._held / self._limits.total_out_of_order,
-        }
+        limits = self._limits
+        return {"flows": len(self._entries) / limits.flows, "bytes": self._held / limits.total_out_of_order}
 
     def feed(self, batch: PacketBatch) -> Iterator[Product]:
         """Takes the next packets; gives what they completed."""
-        rows = np.arange(len(batch))
-        if self._shard is not None:
-            rows = shard_rows(batch, rows, *self._shard)
+        every = np.arange(len(batch))
+        rows = every if self._shard is None else shard_rows(batch, every, *self._shard)
         if not len(rows):
             return
         self.packets += len(rows)
@@ -103,8 +100,6 @@ class FlowTable:
         if len(datagrams):
             yield from self._udp(batch, datagrams)
         self._goes_on(int(batch.time[rows[-1]]))
-        if self._now - self._swept >= SWEEP:
-            self._sweep()
         if len(self._entries) > self._limits.flows or self._held > self._limits.total_out_of_order:
             self._evict()
         yield from self._ready()
@@ -112,8 +107,6 @@ class FlowTable:
     def wait(self, now: int) -> Iterator[Product]:
         """Nothing came until `now`, ns since 1970 by the clock that gives packets their time."""
         self._goes_on(now)
-        if self._now - self._swept >= SWEEP:
-            self._sweep()
         yield from self._ready()
 
     def shift(self, by: int) -> None:
@@ -132,6 +125,8 @@ class FlowTable:
             for entry in self._entries.values():
                 entry.last = min(entry.last, time)
         self._now = max(self._now, time)
+        if self._now - self._swept >= SWEEP:
+            self._sweep()
 
     def close(self) -> Iterator[Product]:
         """The end of the capture: every flow still open ends here."""
