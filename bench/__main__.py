@@ -16,7 +16,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from bench import cluster, extract, faults, latency, memory, peers, scan, start, workers
+from bench import cluster, extract, faults, latency, live, memory, peers, scan, start, workers
 from bench.collection import HERE, Captures
 from bench.figures import Figure, text, together, write_json, write_markdown
 
@@ -31,6 +31,7 @@ GROUPS: dict[str, Group] = {
     "latency": latency.figures,
     "cluster": cluster.figures,
     "faults": faults.figures,
+    "live": live.figures,
     "memory": memory.figures,
     "start": start.figures,
 }

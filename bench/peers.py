@@ -51,13 +51,17 @@ def missing(*names: str) -> str:
 
 def suricata(capture: Path, home: Path, store: bool = False) -> Cost:
     """Suricata's stock settings and SHA-256 of each file, no rules, one thread; `store` keeps the files as well."""
-    settings, logs = home / ("store.yaml" if store else "suricata.yaml"), home / "suricata"
-    if not settings.exists():
-        settings.write_text(_suricata_settings(SURICATA_YAML.read_text(), store))
-    shutil.rmtree(logs, ignore_errors=True)
-    logs.mkdir()
+    settings, logs = suricata_settings(home, store), fresh(home / "suricata")
     options = ["-S", "/dev/null", "--runmode", "single", "-l", str(logs), "-r", str(capture)]
     return run([command("suricata"), "-c", str(settings), *options])
+
+
+def suricata_settings(home: Path, store: bool = False) -> Path:
+    """The file of these settings."""
+    settings = home / ("store.yaml" if store else "suricata.yaml")
+    if not settings.exists():
+        settings.write_text(_suricata_settings(SURICATA_YAML.read_text(), store))
+    return settings
 
 
 def _suricata_settings(stock: str, store: bool) -> str:
@@ -73,12 +77,12 @@ def _suricata_settings(stock: str, store: bool) -> str:
 
 def tcpflow(capture: Path, home: Path) -> Cost:
     """tcpflow with its HTTP scanner, which writes each body to a file, and nothing to the terminal."""
-    return run([command("tcpflow"), "-q", "-a", "-o", str(_fresh(home / "tcpflow")), "-r", str(capture)])
+    return run([command("tcpflow"), "-q", "-a", "-o", str(fresh(home / "tcpflow")), "-r", str(capture)])
 
 
 def tshark(capture: Path, home: Path) -> Cost:
     """tshark, HTTP objects to files."""
-    objects = f"http,{_fresh(home / 'tshark')}"
+    objects = f"http,{fresh(home / 'tshark')}"
     return run([command("tshark"), "-n", "-Q", "--export-objects", objects, "-r", str(capture)])
 
 
@@ -87,7 +91,8 @@ def tapscan(verb: str, capture: Path, *options: str) -> Cost:
     return run([TAPSCAN, verb, "--json", *options, str(capture)], (0, 1))
 
 
-def _fresh(directory: Path) -> Path:
+def fresh(directory: Path) -> Path:
+    """The folder, empty."""
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir()
     return directory

@@ -26,7 +26,7 @@ from sensor.ring import Ring
 log = logging.getLogger(__name__)
 
 TICK = 0.1  # seconds without a packet after which we say what time it is
-GATHER = 0.003  # seconds between two looks: under load, many packets together cost less; a lone one doesn't wait
+GATHER = 0.001  # seconds between two looks: under load, many packets together cost less; a lone one doesn't wait
 SETTLED = 3_000_000  # ns by which the blocks of all interfaces have come: what is younger waits for the others
 MILLION = 1_000_000
 
