@@ -67,6 +67,7 @@ class Source(Protocol):
     packets: int
     bytes: int
     lost: int  # packets that passed and could not be taken
+    speed: float  # how much faster than they happened packets pass; 0: as fast as they are taken
     backlog: float  # which share of the room for packets was full when we last came to look
 
     def __iter__(self) -> Iterator[PacketBatch | int | Jump]:
@@ -104,9 +105,10 @@ class Watch:
         yield from self._arrived(self.table.close())
 
     def _arrived(self, products: Iterable[Product]) -> Iterator[Arrived]:
-        clock = time.monotonic_ns() - self.source.now()  # anew each time: somebody may set one of them
+        at, now, speed = time.monotonic_ns(), self.source.now(), self.source.speed  # anew: somebody may set the clock
         for _, product in _unpacked(products, self.memory, 0):
-            yield min(product.time + clock, time.monotonic_ns()), product
+            late = max(now - product.time, 0) / speed if speed else 0
+            yield at - int(late), product
 
 
 def _unpacked(products: Iterable[Product], memory: Memory, arrived: int) -> Iterator[tuple[int, Product]]:

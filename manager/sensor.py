@@ -225,6 +225,8 @@ def _replay(asked: Asked, settings: Settings) -> Task:
     from sensor.captures import CaptureError, open_capture
 
     assert asked.replay is not None
+    if asked.replay == "-":
+        raise Stop("--replay: what is played has to be a file; tapscan scan - reads standard input")
     try:
         open_capture(asked.replay)
     except CaptureError as error:

@@ -48,7 +48,7 @@ class Live:
         self.counters: Counter[str] = Counter()
         self.warnings: list[str] = []
         self.packets = self.bytes = self.lost = 0
-        self.backlog = 0.0
+        self.speed, self.backlog = 1.0, 0.0
         self._rings = rings
         self._fragments = fragments.kept(self.counters)
         self._decoder = Decoder(self.path, self.counters, self._fragments)

@@ -23,7 +23,7 @@ class Replay(Capture):
 
     def __init__(self, path: str, speed: float, fragments: FragmentLimits = DEFAULT_FRAGMENTS) -> None:
         super().__init__(path, batch_bytes=BATCH_BYTES, fragments=fragments)
-        self._speed = speed
+        self.speed = speed
         self._first: int | None = None  # ns since 1970 of the first packet
         self._begun = 0  # monotonic ns when it was played
         self._last = 0
@@ -34,7 +34,7 @@ class Replay(Capture):
             last = int(batch.time[-1])
             if self._first is None:
                 self._first, self._begun = int(batch.time[0]), time.monotonic_ns()
-            while self._speed and not self._stopping and (left := (last - self.now()) / self._speed / 1e9) > 0:
+            while self.speed and not self._stopping and (left := (last - self.now()) / self.speed / 1e9) > 0:
                 time.sleep(min(left, TICK))
                 yield self.now()
             if self._stopping:
@@ -44,9 +44,9 @@ class Replay(Capture):
 
     def now(self) -> int:
         """Where the playing is, ns since 1970."""
-        if self._first is None or not self._speed:
+        if self._first is None or not self.speed:
             return self._last
-        return self._first + int((time.monotonic_ns() - self._begun) * self._speed)
+        return self._first + int((time.monotonic_ns() - self._begun) * self.speed)
 
     def stop(self) -> None:
         """Nothing more comes."""

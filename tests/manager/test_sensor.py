@@ -98,6 +98,15 @@ def test_a_replay_finds_what_a_scan_finds(tmp_path, tapscan, eicar):
     assert [one for one in both[0] if one[1] != "tapscan.sensor"] == both[1]
 
 
+@pytest.mark.parametrize("speed", ["0", "1000"])
+def test_latency_is_of_time_that_has_passed_not_of_the_captures(tmp_path, tapscan, speed):
+    write(holed(2, 0.0), tmp_path / "long.pcap")
+    found = documents(tapscan("sensor", "--replay", "long.pcap", "--speed", speed, "--json").stdout.decode())
+    waited = [one["tapscan"]["latency"]["reassembly"] for one in of(found, "object")]
+    assert waited
+    assert max(waited) < 2_000_000_000
+
+
 @pytest.mark.parametrize(
     ("words", "why"),
     [
@@ -105,6 +114,7 @@ def test_a_replay_finds_what_a_scan_finds(tmp_path, tapscan, eicar):
         (("-i", "nosuch0"), "nosuch0: no such interface (ip link shows those that are there)"),
         (("-i", "lo", "--filter", "tcp prt 80"), "--filter: 'tcp prt 80': can't parse filter expression: syntax error"),
         (("--replay", "none.pcap"), "none.pcap: no such file"),
+        (("--replay", "-"), "--replay: what is played has to be a file; tapscan scan - reads standard input"),
         (("--replay", "none.pcap", "--speed", "fast"), "argument --speed: 'fast' is no number from 0 on"),
     ],
 )
