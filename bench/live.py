@@ -21,6 +21,7 @@ from bench import measure, peers
 from bench.collection import Captures
 from bench.figures import Figure
 from bench.measure import Cost, Failed
+from bench.traffic import do, inside
 
 RUNS = 3
 PACE = 800  # Mbit/s at which both take everything
@@ -120,27 +121,21 @@ def _extracted(capture: Path) -> int:
 def _link() -> Iterator[None]:
     """PORT is ours; what is sent into OTHER, in a namespace of its own, arrives there."""
     ip = peers.command("ip")
-    _do(ip, "netns", "add", SPACE)
+    do(ip, "netns", "add", SPACE)
     try:
-        _do(ip, "link", "add", PORT, "type", "veth", "peer", "name", OTHER, "netns", SPACE)
-        _do(ip, "link", "set", PORT, "up", "mtu", "9000")
-        _do(ip, "-n", SPACE, "link", "set", OTHER, "up", "mtu", "9000")
-        _do(peers.command("ethtool"), "-K", PORT, "gro", "off", "tso", "off", "gso", "off")
+        do(ip, "link", "add", PORT, "type", "veth", "peer", "name", OTHER, "netns", SPACE)
+        do(ip, "link", "set", PORT, "up", "mtu", "9000")
+        do(ip, "-n", SPACE, "link", "set", OTHER, "up", "mtu", "9000")
+        do(peers.command("ethtool"), "-K", PORT, "gro", "off", "tso", "off", "gso", "off")
         yield
     finally:
-        _do(ip, "netns", "del", SPACE)
-
-
-def _do(*argv: str) -> None:
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise Failed(f"{' '.join(argv)}: {done.stderr.strip()}")
+        do(ip, "netns", "del", SPACE)
 
 
 def _play(capture: Path, mbit: int | None = None) -> Callable[[], None]:
     pace = ["--topspeed"] if mbit is None else [f"--mbps={mbit}"]
-    words = [peers.command("ip"), "netns", "exec", SPACE, "tcpreplay", "--preload-pcap", "-q", f"--intf1={OTHER}"]
-    return lambda: _do(*words, *pace, str(capture))
+    words = inside(SPACE, "tcpreplay", "--preload-pcap", "-q", f"--intf1={OTHER}", *pace, str(capture))
+    return lambda: do(*words)
 
 
 def _tapscan(home: Path, play: Callable[[], None], hurt: bool = False) -> Watched:

@@ -71,12 +71,12 @@ def make(path: Path, name: str) -> None:
         server, client = stack.enter_context(_namespaces())
         settings = home / "nginx.conf"
         settings.write_text(NGINX.format(home=home, address=SERVER))
-        stack.enter_context(_running(_inside(server, command("nginx"), "-c", str(settings), "-p", str(home))))
+        stack.enter_context(_running(inside(server, command("nginx"), "-c", str(settings), "-p", str(home))))
         dump = [command("tcpdump"), "-i", "user", "-s", "0", "-B", "65536", "-U", "-Z", "root", "-w", str(path), "tcp"]
-        stack.enter_context(_running(_inside(client, *dump)))
+        stack.enter_context(_running(inside(client, *dump)))
         time.sleep(1.5)  # until both have opened their sockets
         one = [sys.executable, "-m", "bench.traffic", str(urls), SERVER, str(KINDS[name].requests)]
-        subprocess.run(_inside(client, *one), check=True, cwd=Path(__file__).parents[1])
+        subprocess.run(inside(client, *one), check=True, cwd=Path(__file__).parents[1])
         time.sleep(1.5)  # the last packets
 
 
@@ -112,24 +112,26 @@ def _namespaces() -> Iterator[tuple[str, str]]:
     ip = command("ip")
     try:
         for name in names:
-            _do(ip, "netns", "add", name)
-        _do(ip, "link", "add", "web", "netns", names[0], "type", "veth", "peer", "name", "user", "netns", names[1])
+            do(ip, "netns", "add", name)
+        do(ip, "link", "add", "web", "netns", names[0], "type", "veth", "peer", "name", "user", "netns", names[1])
         for name, device, address in zip(names, ("web", "user"), (SERVER, CLIENT), strict=True):
-            _do(ip, "-n", name, "address", "add", f"{address}/24", "dev", device)
-            _do(ip, "-n", name, "link", "set", device, "up")
+            do(ip, "-n", name, "address", "add", f"{address}/24", "dev", device)
+            do(ip, "-n", name, "link", "set", device, "up")
             offloads = [word for kind in ("gro", "gso", "tso", "tx", "rx") for word in (kind, "off")]
-            _do(*_inside(name, command("ethtool"), "-K", device, *offloads))
+            do(*inside(name, command("ethtool"), "-K", device, *offloads))
         yield names
     finally:
         for name in names:
             subprocess.run([ip, "netns", "delete", name], stderr=subprocess.DEVNULL, check=False)
 
 
-def _inside(namespace: str, *argv: str) -> list[str]:
+def inside(namespace: str, *argv: str) -> list[str]:
+    """A command that runs there."""
     return [command("ip"), "netns", "exec", namespace, *argv]
 
 
-def _do(*argv: str) -> None:
+def do(*argv: str) -> None:
+    """Raises Failed with what the command said."""
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     if done.returncode:
         raise Failed(f"{' '.join(argv)}: {done.stderr.strip()}")

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import pickle
 import selectors
 import signal
-import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import field, replace
@@ -21,6 +18,7 @@ from typing import Any
 
 from manager.capture_worker import Task
 from manager.channel import REFUSED, Receiver, Said
+from manager.children import started
 from manager.pipeline import Arrived
 from reassembly.builder import Ahead
 from reassembly.events import Flow, FlowEnd
@@ -35,7 +33,6 @@ STUCK = 30.0  # seconds without a word after which a worker is ended
 FAREWELL = 20.0  # seconds for workers to read what they have, once they are told to stop
 PAUSE = 0.2  # seconds before a worker that died is started again
 BUFFER = 4 << 20  # bytes that may be on their way from a worker, where the system lets us
-CHILD = "import manager.capture_worker as w, sys; w.main(int(sys.argv[1]))"
 
 
 @state
@@ -134,17 +131,9 @@ class Workers:
         self._selector.close()
 
     def _start(self, worker: _Worker) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
-        with theirs, _held_back(signal.SIGTERM):
-            worker.process = subprocess.Popen(
-                [sys.executable, "-P", "-c", CHILD, str(theirs.fileno())],
-                pass_fds=[theirs.fileno(), *(number for _, number in worker.task.interfaces)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-            )
-        with contextlib.suppress(OSError):  # it has died already
-            ours.send(pickle.dumps(worker.task))
+        with _held_back(signal.SIGTERM):
+            process, ours = started("manager.capture_worker", worker.task, worker.task.interfaces, BUFFER)
+        worker.process = process
         worker.receiver, worker.said, worker.up, worker.retry_at = Receiver(ours), Said(), False, 0.0
         worker.receiver.order(self._level)
         worker.heard = time.monotonic() + START - STUCK

@@ -21,6 +21,7 @@ from typing import IO, Any, cast
 
 from reassembly.events import Flow, FlowEnd
 from reassembly.objects import Content, Object
+from sensor.files import write_all
 from sensor.noun import noun
 
 INLINE = 32 << 10  # bytes of an object that travel within the message
@@ -196,9 +197,7 @@ def _whole(row: Any, attached: Iterator[int]) -> Any:
 def _memory(payload: bytes | memoryview) -> int:
     """Memory that is as it is for good: nobody can change, shrink or grow it."""
     made = os.memfd_create("tapscan", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    rest = memoryview(payload)
-    while rest:
-        rest = rest[os.write(made, rest) :]
+    write_all(made, payload)
     fcntl.fcntl(made, fcntl.F_ADD_SEALS, _SEALS)
     return made
 

@@ -61,7 +61,8 @@ def _sensor(given: Namespace) -> int:
         from manager.privilege_check import check
 
         return check(given.config)
-    from manager.sensor import Asked, watch
+    from manager.beginning import Asked
+    from manager.sensor import watch
 
     asked = Asked(
         tuple(given.interface), given.config, given.json, given.quiet, given.verbose, tuple(given.rules), given.filter,

@@ -94,10 +94,11 @@ def _moment(option: str, text: str | None) -> int | None:
 def _print_json(rows: Sequence[Row], fate: Fate, by: Sequence[str]) -> None:
     import orjson
 
+    groups = _grouped(rows, by)
     for key, tally in counted(rows, by).items():
         group = {name: value for name, value in zip(by, key, strict=True) if value}
         if "reason" not in by:
-            parts = fate.parts([row for row in rows if tuple(KEYS[name](row) for name in by) == key])
+            parts = fate.parts(groups[key])
             group["protected_share"] = round(parts[SCANNED] / (parts.total() or 1), 6)  # type: ignore[assignment]
         sys.stdout.write(orjson.dumps(group | tally.fields()).decode() + "\n")
 
@@ -136,9 +137,7 @@ def sentence(rows: Sequence[Row], fate: Fate) -> str:
 def _table(rows: Sequence[Row], fate: Fate, by: Sequence[str], wide: bool) -> Table:
     """Columns in which there is something; when it isn't `wide`, those that a person needs first."""
     shared = "reason" not in by
-    groups: dict[tuple[str, ...], list[Row]] = {}
-    for row in rows if shared else ():
-        groups.setdefault(tuple(KEYS[name](row) for name in by), []).append(row)
+    groups = _grouped(rows, by)
     tallies = counted(rows, by)
     columns = [one for one in COLUMNS if (wide or one[0] not in WIDE) and any(map(one[1], tallies.values()))]
     table = plain_table("", *by, *(head for head, _ in columns), *([">protected"] if shared else []))
@@ -153,6 +152,13 @@ def _table(rows: Sequence[Row], fate: Fate, by: Sequence[str], wide: bool) -> Ta
             cells.append(_percent(parts[SCANNED], parts.total()))
         table.add_row(*cells)
     return table
+
+
+def _grouped(rows: Sequence[Row], by: Sequence[str]) -> dict[tuple[str, ...], list[Row]]:
+    groups: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(KEYS[name](row) for name in by), []).append(row)
+    return groups
 
 
 def _cell(name: str, text: str) -> str:

@@ -6,14 +6,12 @@ import logging
 import os
 import pickle
 import pwd
-import socket
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from manager.alarms import Alarm
+from manager.children import started
 from manager.options import Stop
 from manager.privileges import UNPRIVILEGED
 from manager.recorder import MESSAGE, Recording, Tally
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 START, FAREWELL = 60.0, 60.0  # seconds
-CHILD = "import manager.recorder as r, sys; r.main(int(sys.argv[1]))"
 
 
 class Recorded:
@@ -44,16 +41,8 @@ class Recorded:
         self._start(task)
 
     def _start(self, task: Recording) -> None:
-        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", CHILD, str(theirs.fileno())],
-                pass_fds=[theirs.fileno(), *(number for _, number in task.interfaces)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-            )
+        self._process, self._channel = started("manager.recorder", task, task.interfaces)
         self._channel.settimeout(START)
-        self._channel.send(pickle.dumps(task))
         if (trouble := self._heard("can't be started")) is not None:
             self._process.wait()
             raise Stop(f"--record {task.folder}: {trouble}; it has to belong to {task.user or UNPRIVILEGED}")

@@ -12,6 +12,8 @@ import os
 import platform
 import struct
 
+from sensor.bpf import handed_over
+
 _SET_SECCOMP, _FILTER = 22, 2  # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
 _ALLOW, _REFUSE = 0x7FFF0000, 0x00050000 | errno.EPERM  # SECCOMP_RET_
 _LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06  # BPF_LD|W|ABS, BPF_JMP|JEQ|K, BPF_JMP|JGE|K, BPF_RET|K
@@ -44,8 +46,7 @@ def refuse_calls() -> None:
         raise OSError(errno.ENOSYS, f"no list of system calls for {machine}")
     architecture, numbers = _KNOWN[machine]
     program = _program(architecture, numbers + _EVERYWHERE)
-    code = ctypes.create_string_buffer(program, len(program))
-    given = struct.pack("@HP", len(program) // 8, ctypes.addressof(code))
+    given, _kept = handed_over(program)
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_SET_SECCOMP, _FILTER, ctypes.create_string_buffer(given, len(given)), 0, 0):
         number = ctypes.get_errno()

@@ -7,6 +7,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Protocol, TypeAlias
@@ -17,6 +18,7 @@ from manager.ecs import line
 from manager.events import Documents
 from reassembly.events import FlowEnd
 from reassembly.objects import Object
+from sensor.files import write_all
 
 if TYPE_CHECKING:
     from manager.pipeline import Item
@@ -67,13 +69,7 @@ class Lines:
 
 def to_descriptor(descriptor: int) -> Write:
     """Writes all of it. Raises BrokenPipeError when nobody reads any more."""
-
-    def write(text: bytes) -> None:
-        rest = memoryview(text)
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
-
-    return write
+    return partial(write_all, descriptor)
 
 
 class Patient:

@@ -6,7 +6,7 @@ is admitted says `manager.overload`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import field
 from typing import Literal, TypeAlias
 
@@ -14,10 +14,10 @@ import numpy as np
 
 from reassembly.events import CloseHow, Flow, FlowEnd
 from reassembly.grouping import Groups
-from reassembly.identity import flow_of, from_responder
+from reassembly.identity import begun
 from reassembly.limits import Limits
 from sensor.noun import state
-from sensor.packets import ACK, FIN, RST, SYN, TCP, PacketBatch
+from sensor.packets import ACK, FIN, RST, SYN, PacketBatch
 
 SECOND = 1_000_000_000
 
@@ -49,6 +49,9 @@ class Bystanders:
         self._there: dict[int, Bystander] = {}
         self._over: list[FlowEnd] = []
 
+    def __iter__(self) -> Iterator[Bystander]:
+        return iter(self._there.values())
+
     @property
     def busy(self) -> bool:
         """There are some, or there may be."""
@@ -56,6 +59,8 @@ class Bystanders:
 
     def sift(self, batch: PacketBatch, groups: Groups, known: Callable[[int], bool]) -> Groups:
         """The groups of one transport that are to be read. `known`: whether the key is that of a flow that is."""
+        if not self.busy:
+            return groups
         packets, octets, flags = _totals(batch, groups)
         kept = []
         for number, key in enumerate(groups.keys):
@@ -91,9 +96,7 @@ class Bystanders:
         return self._begun(batch, row, key, int(groups.side[first]))
 
     def _begun(self, batch: PacketBatch, row: int, key: int, side: int) -> Bystander | None:
-        flags, tcp = int(batch.flags[row]), int(batch.protocol[row]) == TCP
-        swapped = tcp and (flags & (SYN | ACK) == SYN | ACK if flags & SYN else from_responder(batch, row))
-        flow = flow_of(batch, row, swapped, tcp and not flags & SYN)
+        flow, swapped = begun(batch, row)
         if (self.admitted == "important" and flow.resp_port not in self._low) or self._exempt(flow):
             return None
         if len(self._there) >= self._limits.flows:

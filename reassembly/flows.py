@@ -15,22 +15,21 @@ from typing import TypeAlias
 import numpy as np
 
 from reassembly.builder import Memory, Origin
-from reassembly.bystanders import Bystanders
+from reassembly.bystanders import SECOND, Bystander, Bystanders
 from reassembly.detect import at_once
 from reassembly.entry import Entry
 from reassembly.events import CloseHow, Data, Expect, Flow, FlowEnd
 from reassembly.expected import Expected
 from reassembly.grouping import Chains, Groups, Ints, Salt, chain, group_rows, shard_rows
-from reassembly.identity import Firsts, flow_of, from_responder
+from reassembly.identity import Firsts, begun
 from reassembly.limits import Limits
 from reassembly.objects import Object
 from reassembly.segment_rows import segments_of
 from reassembly.segments import OverlapPolicies
 from reassembly.tcp import Segment
 from reassembly.whole import Past, summary, turns
-from sensor.packets import ACK, RST, SYN, TCP, UDP, PacketBatch
+from sensor.packets import RST, SYN, TCP, UDP, PacketBatch
 
-SECOND = 1_000_000_000
 SWEEP = 1 * SECOND  # of packet time between two looks at all flows
 SET_BACK = 60 * SECOND  # no packet comes so late
 EVICTED_SHARE = 16  # over the limit, one flow in so many goes at once: sorting them all is seldom needed then
@@ -111,8 +110,8 @@ class FlowTable:
 
     def shift(self, by: int) -> None:
         """Somebody has set the clock that gives packets their time, ahead or back by so many ns: no flow is older."""
-        for entry in {id(one): one for one in (*self._entries.values(), *self._limbo)}.values():
-            entry.last += by
+        for one in self._dated():
+            one.last += by
         self._past.clear()
         self._now += by
         self._swept += by
@@ -122,11 +121,15 @@ class FlowTable:
         if time < self._now - SET_BACK:
             self.counters["clock.back"] += 1
             self._now = self._swept = time
-            for entry in self._entries.values():
-                entry.last = min(entry.last, time)
+            for one in self._dated():
+                one.last = min(one.last, time)
         self._now = max(self._now, time)
         if self._now - self._swept >= SWEEP:
             self._sweep()
+
+    def _dated(self) -> Iterator[Entry | Bystander]:
+        """All that end when nothing comes of them for a while."""
+        yield from (*{id(one): one for one in (*self._entries.values(), *self._limbo)}.values(), *self.bystanders)
 
     def close(self) -> Iterator[Product]:
         """The end of the capture: every flow still open ends here."""
@@ -151,9 +154,7 @@ class FlowTable:
     def _groups(self, batch: PacketBatch, rows: Ints) -> Groups:
         """Rows by flow, without those of flows that are let go by."""
         groups = group_rows(batch, rows, self._salt, self._track_vlan)
-        if self.bystanders.busy:
-            return self.bystanders.sift(batch, groups, lambda key: key in self._entries or key in self._past)
-        return groups
+        return self.bystanders.sift(batch, groups, lambda key: key in self._entries or key in self._past)
 
     # -- TCP
 
@@ -285,9 +286,8 @@ class FlowTable:
         return "reset" if entry.connection.opens_anew(segment) else None
 
     def _open(self, batch: PacketBatch, row: int, key: int, side: int) -> Entry:
-        flags = int(batch.flags[row])
-        swapped = flags & (SYN | ACK) == SYN | ACK if flags & SYN else from_responder(batch, row)
-        return self._enter(flow_of(batch, row, swapped, not flags & SYN), key, side ^ swapped)
+        flow, swapped = begun(batch, row)
+        return self._enter(flow, key, side ^ swapped)
 
     def _enter(self, flow: Flow, key: int, orig_side: int) -> Entry:
         entry = Entry(key, flow, orig_side, self._memory, self._policies, self._products, self._announced)
@@ -310,7 +310,7 @@ class FlowTable:
                         self._end(entry, "timeout", entry.last)
                     entry = None
                 if entry is None:
-                    entry = self._enter(flow_of(batch, row, False, False), groups.keys[number], side)
+                    entry = self._open(batch, row, groups.keys[number], side)
                 self._datagram(batch, row, side ^ entry.orig_side, entry)
             yield from self._ready()
 

@@ -6,7 +6,7 @@ import hashlib
 
 from reassembly.events import Flow
 from reassembly.grouping import Groups
-from sensor.packets import ETHERNET, TCP, PacketBatch, macs, packed_address
+from sensor.packets import ACK, ETHERNET, SYN, TCP, PacketBatch, macs, packed_address
 
 PRIVILEGED = 1024  # where a flow is picked up in the middle, the end with such a port is taken for the responder
 
@@ -22,6 +22,15 @@ def flow_of(batch: PacketBatch, row: int, swapped: bool, midstream: bool) -> Flo
         source, target, source_mac, target_mac = target, source, target_mac, source_mac
     place = int(batch.vlan[row]), int(batch.time[row]), int(batch.protocol[row])
     return _flow(source, target, place, source_mac, target_mac, batch.capture, midstream)
+
+
+def begun(batch: PacketBatch, row: int) -> tuple[Flow, bool]:
+    """The flow that a packet begins, or is the first to be seen of, and whether its responder sent it."""
+    if int(batch.protocol[row]) != TCP:
+        return flow_of(batch, row, False, False), False
+    flags = int(batch.flags[row])
+    swapped = flags & (SYN | ACK) == SYN | ACK if flags & SYN else from_responder(batch, row)
+    return flow_of(batch, row, swapped, not flags & SYN), swapped
 
 
 def from_responder(batch: PacketBatch, row: int) -> bool:

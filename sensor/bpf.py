@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
+import struct
 
 LONGEST_FRAME = 262144  # what a frame that passes is cut to: libpcap's own maximum
 
@@ -14,6 +15,12 @@ class FilterError(ValueError):
 
 class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_uint), ("instructions", ctypes.c_void_p))
+
+
+def handed_over(program: bytes) -> tuple[bytes, object]:
+    """struct sock_fprog of a program, eight bytes an instruction, and the memory that it points to: to be kept."""
+    kept = ctypes.create_string_buffer(program, len(program))
+    return struct.pack("@HP", len(program) // 8, ctypes.addressof(kept)), kept
 
 
 def compiled(expression: str, link: int) -> bytes:

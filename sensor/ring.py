@@ -7,7 +7,6 @@ however long the packets are looked at.
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import mmap
 import os
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensor import fanout
+from sensor.bpf import handed_over
 from sensor.columns import Headers, Offsets, gather
 from sensor.noun import noun
 from sensor.packets import ETHERNET
@@ -225,9 +225,9 @@ def _attach(given: socket.socket, program: bytes) -> None:
 
 
 def _give(given: socket.socket, level: int, option: int, program: bytes) -> None:
-    """Hands a program to the kernel (struct sock_fprog)."""
-    kept = ctypes.create_string_buffer(program, len(program))
-    given.setsockopt(level, option, struct.pack("@HP", len(program) // 8, ctypes.addressof(kept)))
+    """Hands a program to the kernel."""
+    described, _kept = handed_over(program)
+    given.setsockopt(level, option, described)
 
 
 def link_of(given: socket.socket, interface: str) -> int:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sensor.files import write_all
 from sensor.noun import noun, state
 from sensor.records import Records
 
@@ -71,7 +72,7 @@ class Segments:
         assert self._open is not None
         segment = self._segments[-1]
         try:
-            _write(self._open, packed)
+            write_all(self._open, packed)
         except OSError:
             os.ftruncate(self._open, segment.size)
             os.lseek(self._open, segment.size, os.SEEK_SET)
@@ -111,12 +112,6 @@ def _packed(chunk: Chunk) -> tuple[bytes, int, int]:
     name = chunk.interface.encode()[:16]
     head = _HEAD.pack(_MAGIC, records.link, 0, len(records), len(chunk.buffer), first, last, name)
     return head + columns.tobytes() + chunk.buffer, first, last
-
-
-def _write(file: int, packed: bytes) -> None:
-    rest = memoryview(packed)
-    while rest:
-        rest = rest[os.write(file, rest) :]
 
 
 def _known(path: Path) -> _Segment:

@@ -7,6 +7,7 @@ import tempfile
 import pytest
 from capture import eicar as eicar_bytes
 from hypothesis import settings
+from span import Span, needed
 
 settings.register_profile("tapscan", deadline=None)  # a busy machine is no failure
 settings.load_profile("tapscan")
@@ -22,6 +23,14 @@ def pytest_addoption(parser):
     parser.addoption(
         "--accept", action="store_true", help="write expected.json of each case as it is now; review the diff"
     )
+
+
+@pytest.fixture
+def span():
+    """A network with a SPAN port."""
+    needed()
+    with Span() as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

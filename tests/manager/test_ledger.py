@@ -1,14 +1,13 @@
 """The ledger on disk: what is written is read again, whatever becomes of the writer and the disk."""
 
-import ctypes
 import json
-import os
 import subprocess
 import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from machine import small_disk
 
 from manager.coverage import MINUTE, Row, Tally
 from manager.ledger import OLD, Ledger
@@ -111,27 +110,22 @@ def test_a_file_that_may_not_grow_stops_nothing(tmp_path):
 
 
 @pytest.fixture
-def small_disk(tmp_path):
+def full_soon(tmp_path):
     """Of 16 KiB."""
-    if os.geteuid() != 0:
-        why = "mounting takes root"
-        pytest.fail(why) if os.environ.get("CI") == "true" else pytest.skip(why)
     folder = tmp_path / "disk"
     folder.mkdir()
-    libc = ctypes.CDLL(None, use_errno=True)
-    assert libc.mount(b"tmpfs", os.fsencode(folder), b"tmpfs", 0, b"size=16k") == 0
-    yield folder
-    assert libc.umount(os.fsencode(folder)) == 0
+    with small_disk(folder, "16k"):
+        yield folder
 
 
-def test_a_full_disk_stops_nothing(small_disk, caplog):
-    ledger = Ledger(small_disk, MOST)
+def test_a_full_disk_stops_nothing(full_soon, caplog):
+    ledger = Ledger(full_soon, MOST)
     many = [row(service=f"s{number}") for number in range(30)]
     for _ in range(5):
         ledger.write(many, MINUTE)
     assert ledger.failed > 0
     assert len(caplog.records) == ledger.failed
-    kept = len(list(of_folder(small_disk, ALL)))
+    kept = len(list(of_folder(full_soon, ALL)))
     assert kept == (5 - ledger.failed) * len(many) > 0
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from capture import write
+from machine import small_disk
 from nouns import documents as of_done
 from nouns import web
 from sensing import SECONDS, Sensor, documents, fetch, of, serving
@@ -101,14 +102,11 @@ def test_the_recorder_has_no_rights_left_but_its_folder(span, tmp_path):
 def test_what_the_disk_has_no_room_for_is_said_once_and_alarms_go_on(span, tmp_path, eicar):
     disk = tmp_path / "kept"
     disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=777", "tmpfs", str(disk)], check=True)
-    try:
-        with serving(span, {"noise.bin": os.urandom(300_000), "eicar.com": eicar}, tmp_path / "www"):
-            sensor = Sensor(tmp_path, "-i", span.port, "--json", "--record", str(disk))
-            fetch(span, "noise.bin", "eicar.com")
-            code, out, err = sensor.end()
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
+    files = {"noise.bin": os.urandom(300_000), "eicar.com": eicar}
+    with small_disk(disk, "64k"), serving(span, files, tmp_path / "www"):
+        sensor = Sensor(tmp_path, "-i", span.port, "--json", "--record", str(disk))
+        fetch(span, "noise.bin", "eicar.com")
+        code, out, err = sensor.end()
     assert code == 0
     assert len(of(documents(out), "alarm")) == 3
     assert err.count("packets are not recorded: No space left on device") == 1

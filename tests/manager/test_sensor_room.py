@@ -10,18 +10,17 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from machine import small_disk
 from sensing import SECONDS, Sensor, documents, of
-from span import TRAFFIC, run
+from span import TRAFFIC
 
 
 @pytest.fixture
 def small(span):
     """A disk of four megabytes, which any user reaches."""
     folder = Path(tempfile.mkdtemp(prefix="tapscan-small-"))
-    run("mount", "-t", "tmpfs", "-o", "size=4m,mode=777", "tmpfs", str(folder))
-    folder.chmod(0o777)
-    yield folder
-    run("umount", "--lazy", str(folder))
+    with small_disk(folder, "4m"):
+        yield folder
     folder.rmdir()
 
 

@@ -35,11 +35,12 @@ def test_all_is_written_also_where_a_pipe_takes_little():
         assert pipe.read() == b"a" * 60_000
 
 
-def test_nobody_reads_any_more():
+@pytest.mark.parametrize("writing_to", [to_descriptor, Patient])
+def test_nobody_reads_any_more(writing_to):
     reading, writing = os.pipe()
     os.close(reading)
     with pytest.raises(BrokenPipeError):
-        to_descriptor(writing)(b"a")
+        writing_to(writing)(b"line\n")
     os.close(writing)
 
 
@@ -146,11 +147,3 @@ def test_over_the_bound_the_oldest_are_lost_and_counted(narrow):
     os.read(reading, 1 << 20)
     out(b"")
     assert os.read(reading, 100).lstrip(bytes(1)) == b"line 0\nline 9\n"
-
-
-def test_nobody_who_reads_is_the_end():
-    reading, writing = os.pipe()
-    os.close(reading)
-    with pytest.raises(BrokenPipeError):
-        Patient(writing)(b"line\n")
-    os.close(writing)

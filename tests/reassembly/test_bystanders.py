@@ -105,6 +105,21 @@ def test_they_end_in_time(last, after, over):
     assert len(said) == over
 
 
+@pytest.mark.parametrize(("by", "told"), [(-1_000_000, True), (1_000_000, True), (-1_000_000, False)])
+def test_a_clock_that_is_set_ends_none_early_or_never(by, told):
+    """`told`: somebody watches the clock; without, a capture's times go back."""
+    made = table()
+    made.bystanders.admitted = "none"
+    talk = Talk().handshake()
+    fed(made, *talk.packets)
+    now = talk.time + by * SECOND
+    if told:
+        made.shift(by * SECOND)
+    assert list(made.wait(now)) == list(made.wait(now + 200 * SECOND)) == []
+    (end,) = made.wait(now + 301 * SECOND)
+    assert end.unscanned == "overload"
+
+
 def test_the_same_ports_again_are_another_flow():
     made = table()
     made.bystanders.admitted = "none"

@@ -7,19 +7,11 @@ import time
 from contextlib import closing
 
 import pytest
-from span import Span, needed
 
 from sensor.plain import Plain, opened_plain, reader
 from sensor.ring import Ring, RingRefused, RingSize, opened
 
 HEAD = bytes.fromhex("ffffffffffff02000000000b88b5")
-
-
-@pytest.fixture
-def span():
-    needed()
-    with Span() as made:
-        yield made
 
 
 def taken(plain, count):

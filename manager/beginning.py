@@ -1,0 +1,115 @@
+"""What a sensor begins with: settings with the command line over them, checks, sockets, tasks for its processes."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from manager import start_checks
+from manager.capture_worker import Task
+from manager.effective import effective
+from manager.interfaces import Interfaces
+from manager.options import Stop
+from manager.recorder import Recording
+from manager.run import say
+from manager.settings import Settings
+from sensor.noun import noun
+from sensor.offloads import switch_off, switched_on
+
+
+@noun
+class Asked:
+    """Of the command line. What isn't given is that of the settings."""
+
+    interfaces: tuple[str, ...] = ()
+    config: str | None = None
+    json: bool = False
+    quiet: bool = False
+    verbose: int = 0
+    rules: tuple[str, ...] = ()
+    filter: str | None = None  # pcap-filter(7)
+    replay: str | None = None  # a capture in the place of interfaces
+    speed: float = 1.0
+    fix_offloads: bool = False
+    record: str | None = None  # a folder
+    around: float | None = None  # seconds
+    record_bytes: int | None = None
+
+
+def settings_of(asked: Asked) -> Settings:
+    """What holds, also when the file is read again. Raises Stop."""
+    settings, _ = effective(asked.config, asked.rules)
+    own = settings.sensor
+    sensor = replace(
+        own,
+        interfaces=asked.interfaces or own.interfaces,
+        record=asked.record or own.record,
+        record_bytes=asked.record_bytes or own.record_bytes,
+        around_alarms=own.around_alarms if asked.around is None else asked.around,
+    )
+    return replace(settings, sensor=sensor)
+
+
+def place(asked: Asked, settings: Settings) -> str:
+    """Where packets come from, in a word."""
+    return asked.replay or "+".join(settings.sensor.interfaces)
+
+
+def opened(asked: Asked, settings: Settings) -> Interfaces | None:
+    """The interfaces, looked at before they are used; None where a capture is played. Raises Stop."""
+    if asked.replay is not None:
+        return None
+    own = settings.sensor
+    sockets = own.workers + (own.record is not None)
+    room = [*start_checks.memory(own.ring, sockets, len(own.interfaces) or 1, start_checks.free_memory())]
+    interfaces = Interfaces(own.interfaces, own.workers, own.ring, asked.filter or "")
+    for found in (*room, *start_checks.clock(time.time(), start_checks.synchronised())):
+        say(found)
+    for name in own.interfaces:
+        _check_offloads(name, asked.fix_offloads)
+    return interfaces
+
+
+def tasks(asked: Asked, settings: Settings, interfaces: Interfaces | None) -> list[Task]:
+    """One for each capture worker. Raises Stop where the capture can't be played."""
+    if interfaces is None:
+        return [_replay(asked, settings)]
+    return [Task(settings, one, interfaces.size, verbose=asked.verbose) for one in interfaces.descriptors]
+
+
+def recording(asked: Asked, settings: Settings) -> Recording | None:
+    """The recorder's, with sockets of its own; None where nothing is recorded. Raises Stop."""
+    own = settings.sensor
+    if own.record is None:
+        return None
+    task = Recording(own.record, replay=asked.replay, most=own.record_bytes, user=own.user, verbose=asked.verbose)
+    if asked.replay is not None:
+        return task
+    interfaces = Interfaces(own.interfaces, 1, own.ring, asked.filter or "")
+    return replace(task, interfaces=interfaces.descriptors[0], ring=interfaces.size)
+
+
+def _replay(asked: Asked, settings: Settings) -> Task:
+    from sensor.captures import CaptureError, open_capture
+
+    assert asked.replay is not None
+    if asked.replay == "-":
+        raise Stop("--replay: what is played has to be a file; tapscan scan - reads standard input")
+    try:
+        open_capture(asked.replay)
+    except CaptureError as error:
+        raise Stop(str(error)) from None
+    return Task(settings, replay=asked.replay, speed=asked.speed, verbose=asked.verbose)
+
+
+def _check_offloads(interface: str, fix: bool) -> None:
+    """Packets that were glued together are not those of the wire."""
+    try:
+        left = switched_on(interface)
+        if left and fix:
+            left = switch_off(interface, left)
+    except OSError:  # that it isn't there, or may not be asked, is said when it is opened
+        return
+    if left:
+        words = " ".join(f"{name} off" for name in left)
+        say(f"warning: {interface} changes packets before they are seen: ethtool -K {interface} {words}")
