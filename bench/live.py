@@ -27,7 +27,8 @@ RUNS = 3
 PACE = 800  # Mbit/s at which both take everything
 SLOW = 200  # Mbit/s, while a worker is killed
 IDLE = 20  # Mbit/s, small connections: each packet is alone
-RING = 128 << 20
+RING = 256 << 20  # twice the default: what a burst at full rate needs where one core does all of it
+BURSTS = 5
 SETTLES = 2.0  # seconds after the last packet in which all is taken and scanned
 STARTS_IN = 60.0
 HURTS_AFTER = 2.0  # seconds
@@ -60,7 +61,7 @@ def figures(places: Captures, home: Path) -> list[Figure]:
     expected = _extracted(large)
     with _link():
         sensor = partial(_tapscan, home)
-        full = sensor(_play(large))
+        bursts = [sensor(_play(large)) for _ in range(BURSTS)]
         idle = sensor(_play(small, IDLE))
         hurt = sensor(_play(large, SLOW), hurt=True)
         paced: dict[str, list[Cost]] = {"tapscan": [], "suricata": []}
@@ -69,9 +70,14 @@ def figures(places: Captures, home: Path) -> list[Figure]:
             if not peers.missing("suricata"):
                 paced["suricata"].append(_suricata(home, _play(large, PACE)))
     start = Figure(
-        "live, start to first packet taken", full.started, "s", 1.5, 3.0, "from the command to the ring being read"
+        "live, start to first packet taken",
+        max(one.started for one in bursts),
+        "s",
+        1.5,
+        3.0,
+        "from the command to the ring being read",
     )
-    return [*_loss(full, expected), _cpu(paced), *_latency(idle), _hurt(hurt, large, expected), start]
+    return [*_loss(bursts, expected), _cpu(paced), *_latency(idle), _hurt(hurt, large, expected), start]
 
 
 def lacks() -> str:
@@ -81,11 +87,13 @@ def lacks() -> str:
     return peers.missing("ip", "ethtool")
 
 
-def _loss(full: Watched, expected: int) -> Iterator[Figure]:
-    seen = full.packets + full.lost
-    how = f"{full.lost} of {seen:,} packets, ring of {RING >> 20} MiB, as fast as tcpreplay can"
-    yield Figure("live, packets lost at full rate, share", full.lost / max(seen, 1), "", 0, 0.001, how)
-    yield Figure("live, objects missing at full rate", expected - full.objects, "", 0, 0, f"of {expected:,}")
+def _loss(bursts: list[Watched], expected: int) -> Iterator[Figure]:
+    worst = max(bursts, key=lambda one: one.lost)
+    seen = worst.packets + worst.lost
+    how = f"{worst.lost} of {seen:,} packets in the worst of {BURSTS} runs, ring of {RING >> 20} MiB"
+    yield Figure("live, packets lost at full rate, share", worst.lost / max(seen, 1), "", 0, 0.001, how)
+    missing = max(expected - one.objects for one in bursts)
+    yield Figure("live, objects missing at full rate", missing, "", 0, 0, f"of {expected:,}, the most of {BURSTS} runs")
 
 
 def _cpu(paced: dict[str, list[Cost]]) -> Figure:

@@ -68,7 +68,7 @@ class Source(Protocol):
     bytes: int
     lost: int  # packets that passed and could not be taken
     speed: float  # how much faster than they happened packets pass; 0: as fast as they are taken
-    backlog: float  # which share of the room for packets was full when we last came to look
+    backlog: float  # which share of the room for packets has been full for a while
 
     def __iter__(self) -> Iterator[PacketBatch | int | Jump]:
         """Batches, and between them the time (`now`), or that it was set."""

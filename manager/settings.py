@@ -51,7 +51,7 @@ class ReassemblySettings:
 class OverloadSettings:
     """[overload]: shares of what there is, over which new flows to ports that are low are not read; then none is."""
 
-    packets: float = 0.5  # of the ring, full when we come to look
+    packets: float = 0.5  # of the ring, full whenever we come to look for a second
     flows: float = 0.9  # of [limits] flows
     bytes: float = 0.9  # of [limits] total_out_of_order
     queue: float = 0.9  # of [pool] max_bytes and max_disk together, with objects that wait for engines

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import select
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 TICK = 0.1  # seconds without a packet after which we say what time it is
 GATHER = 0.001  # seconds between two looks: under load, many packets together cost less; a lone one doesn't wait
 SETTLED = 3_000_000  # ns by which the blocks of all interfaces have come: what is younger waits for the others
+LASTS = 1.0  # seconds after which much at a time is more than a burst
 MILLION = 1_000_000
 
 Taken = tuple[bytes, Records]
@@ -37,7 +38,8 @@ class Live:
     """Some interfaces of one link type as batches; between them the time (ns since 1970), which goes on by itself.
 
     Iterated until `stop`. `counters` says what was not decoded, by name, `packets` and `bytes` how much was seen,
-    `lost` how many packets the kernel had no room for, `backlog` which share of its room was taken.
+    `lost` how many packets the kernel had no room for, `backlog` which share of its room was taken all through the last
+    second: what passes in a burst is no backlog.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Live:
         self.warnings: list[str] = []
         self.packets = self.bytes = self.lost = 0
         self.speed, self.backlog = 1.0, 0.0
+        self._fullness = Least(LASTS)
         self._rings = rings
         self._fragments = fragments.kept(self.counters)
         self._decoder = Decoder(self.path, self.counters, self._fragments)
@@ -98,7 +101,8 @@ class Live:
         """What has come by now; `last`: nothing more comes."""
         arrived = time.monotonic_ns()
         taken = [list(ring.blocks()) for ring in self._rings]
-        self.backlog = max(len(some) / ring.room for some, ring in zip(taken, self._rings, strict=True))
+        full = max(len(some) / ring.room for some, ring in zip(taken, self._rings, strict=True))
+        self.backlog = self._fullness.with_(full, arrived / 1e9)
         blocks = [one for some in taken for one in some]
         self.lost += sum(ring.lost() for ring in self._rings)
         if (jump := self._clock.jumped()) is not None:  # after they were taken, so that none has a time unheard of
@@ -119,6 +123,23 @@ class Live:
         if self._order is not None:
             blocks, self._order.waiting = [*self._order.waiting, *blocks], []
         return [(part, replace(one, time=self._clock.corrected(one.time, jump))) for part, one in blocks]
+
+
+class Least:
+    """The least of what there was in the last `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._rising: deque[tuple[float, float]] = deque()  # time and value of those that none after them is less than
+
+    def with_(self, value: float, now: float) -> float:
+        """Takes another one; `now` never goes back."""
+        while self._rising and self._rising[-1][1] >= value:
+            self._rising.pop()
+        self._rising.append((now, value))
+        while self._rising[0][0] < now - self._seconds:
+            self._rising.popleft()
+        return self._rising[0][1]
 
 
 class Order:

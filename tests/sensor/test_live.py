@@ -13,7 +13,7 @@ from span import needed, run
 
 from sensor import live
 from sensor.clock import Clock, Jump
-from sensor.live import SETTLED, Live, Order
+from sensor.live import SETTLED, Least, Live, Order
 from sensor.packets import ETHERNET, PacketBatch
 from sensor.records import Records
 from sensor.ring import Ring, RingSize, opened
@@ -177,3 +177,19 @@ def test_a_clock_that_is_set_is_said_and_what_waits_is_of_the_new_time(tap, capl
     assert f"the clock was set {'ahead' if by > 0 else 'back'} by 31536000 s" in caplog.text
     (batch,) = batches
     assert len(batch) == 1
+
+
+@given(st.lists(st.tuples(st.floats(0, 0.6), st.floats(0, 1)), min_size=1, max_size=60))
+def test_the_least_of_the_last_second(steps):
+    least, now, seen = Least(1.0), 0.0, []
+    for pause, value in steps:
+        now += pause
+        seen.append((now, value))
+        assert least.with_(value, now) == min(value for when, value in seen if when >= now - 1.0)
+
+
+def test_a_burst_is_no_backlog():
+    """Much at a time counts when it lasts, and no longer than that."""
+    least = Least(1.0)
+    told = [least.with_(share, at / 10) for at, share in enumerate([0.0, 0.9, 0.9, 0.9, 0.1, *[0.9] * 11, 0.2, 0.9])]
+    assert told == [0.0] * 11 + [0.1] * 4 + [0.9, 0.2, 0.2]
