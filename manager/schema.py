@@ -23,6 +23,7 @@ Dynamic: TypeAlias = Literal["false", "strict"]
 PRIORITY = 500  # Elasticsearch's own logs-*-* and metrics-*-* have 100
 LONGEST = 1024  # characters of a keyword that is indexed; longer ones are stored all the same
 SETTINGS, ECS, OWN = "tapscan@settings", "tapscan@ecs", "tapscan@own"
+STREAMS = "logs-tapscan.*", "metrics-tapscan.*"
 
 # days that documents are kept, by dataset
 RETENTION = {
@@ -66,9 +67,9 @@ class Field:
 
 @noun
 class Template:
-    """Something to put: `kind` is `component` or `index`."""
+    """Something that the server is given."""
 
-    kind: Literal["component", "index"]
+    kind: Literal["component", "index", "role"]
     name: str
     body: Body
 
@@ -104,8 +105,14 @@ def templates(dynamic: Dynamic = "false", retention: dict[str, int] | None = Non
 def better() -> Iterator[Template]:
     """What only some servers take: each of these on its own."""
     for kind, names in BETTER.items():
-        found = [Field(field.name, _in_place(field.type, kind), field.what) for field in fields() if field.name in names]
+        found = (Field(one.name, _in_place(one.type, kind), one.what) for one in fields() if one.name in names)
         yield _component(f"tapscan@{kind}", {"mappings": {"properties": properties(found)}})
+
+
+def role() -> Template:
+    """Who writes documents: may add, and neither read, change nor delete."""
+    indices = [{"names": list(STREAMS), "privileges": ["create_doc", "auto_configure"]}]
+    return Template("role", "tapscan_writer", {"cluster": ["monitor"], "indices": indices})
 
 
 def stream(dataset: str) -> str:
