@@ -1,14 +1,9 @@
 """The spool and its cursors: what append() promised comes back, once, in order."""
 
-import os
-import stat
-
 import pytest
 
-from manager import segment
-from manager.cursor import Behind, Cursor
-from manager.segment import BEGIN, LARGEST, OVERHEAD
-from manager.spool import Position, Record, Spool
+from manager.cursor import Cursor
+from manager.spool import Record, Spool
 
 MOST = 1 << 30
 ALL = 1 << 30
