@@ -70,7 +70,8 @@ def _source(task: Task) -> Source:
     from sensor.live import Live
     from sensor.plain import reader
 
-    return Live([reader(name, socket.socket(fileno=number), task.ring) for name, number in task.interfaces], limits)
+    rings = [reader(name, socket.socket(fileno=number), task.ring) for name, number in task.interfaces]
+    return Live(rings, limits, settled=task.ring.settled)
 
 
 def _work(source: Source, task: Task, sender: Sender) -> None:

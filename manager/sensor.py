@@ -50,7 +50,7 @@ def watch(asked: Asked) -> int:
     interfaces = beginning.opened(asked, settings)
     tasks = beginning.tasks(asked, settings, interfaces)
     alarms = Alarms(exact_engines(settings))
-    recording = beginning.recording(asked, settings)
+    recording = beginning.recording(asked, settings, interfaces)
     recorded = None if recording is None else Recorded(recording, settings.sensor.around_alarms)
     pool = Succession(pools.pool(settings, engines, asked.config, asked.rules))
     room = pools.room(settings, pool, alarms.goes_on)
@@ -156,8 +156,9 @@ class Round:
             return
         say("an interface is there again")
         self.workers.renew(beginning.tasks(self.asked, self.settings, self._interfaces))
-        if self.recorded is not None and (task := beginning.recording(self.asked, self.settings)) is not None:
-            self.recorded.renew(task)
+        recording = beginning.recording(self.asked, self.settings, self._interfaces)
+        if self.recorded is not None and recording is not None:
+            self.recorded.renew(recording)
 
 
 def _pass_on(round_: Round) -> None:

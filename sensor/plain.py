@@ -16,8 +16,21 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from sensor.fanout import SOL_PACKET
 from sensor.records import Records
-from sensor.ring import SOL_PACKET, SUM_GOOD, TPID_VALID, VLAN, VLAN_VALID, Ring, RingSize, has_ring, link_of, opened
+from sensor.ring import (
+    DEFAULT_OPTIONS,
+    SUM_GOOD,
+    TPID_VALID,
+    VLAN,
+    VLAN_VALID,
+    Ring,
+    RingSize,
+    SocketOptions,
+    has_ring,
+    link_of,
+    opened,
+)
 
 _STATISTICS, _AUXDATA = 6, 8
 _RECEIVE_BUFFER, _TIMESTAMP = 33, 35  # SO_RCVBUFFORCE, SO_TIMESTAMPNS: of socket(7)
@@ -29,9 +42,11 @@ ROOM = 256  # times so many, about, that the receive buffer holds
 LONGEST = 256 << 10  # bytes of a frame
 
 
-def opened_plain(interface: str, size: RingSize, *, group: int | None = None, program: bytes = b"") -> socket.socket:
+def opened_plain(
+    interface: str, size: RingSize, options: SocketOptions = DEFAULT_OPTIONS, *, group: int | None = None
+) -> socket.socket:
     """The socket of an interface, with as much room as the ring would have. Raises OSError as `opened` does."""
-    made = opened(interface, size, group=group, program=program, ring=False)
+    made = opened(interface, size, options, group=group, ring=False)
     made.setsockopt(SOL_PACKET, _AUXDATA, 1)
     made.setsockopt(socket.SOL_SOCKET, _TIMESTAMP, 1)
     made.setsockopt(socket.SOL_SOCKET, _RECEIVE_BUFFER, min(size.block * size.blocks, 1 << 30))

@@ -7,7 +7,7 @@ import pytest
 
 from manager import start_checks
 from manager.options import Stop
-from manager.start_checks import clock, free_memory, memory, synchronised
+from manager.start_checks import clock, fanout, free_memory, memory, synchronised
 
 MB = 1 << 20
 
@@ -63,3 +63,9 @@ def test_the_kernel_says_whether_the_clock_is_kept_right():
     ctypes.CDLL(None).adjtimex(ctypes.byref(told))
     assert synchronised() is not bool(told.status & 0x40)  # STA_UNSYNC
     assert start_checks.free_memory() > 0
+
+
+def test_what_tears_flows_apart_is_said_where_there_are_several_workers():
+    for way in ("flow", "hash", "hash+defrag", "hash+rollover", "cpu"):
+        assert [*fanout(way, 1)] == []
+        assert [line.startswith(f'warning: fanout = "{way}": ') for line in fanout(way, 2)] == [True] * (way != "flow")

@@ -1,5 +1,6 @@
 """Packets without the kernel's ring: the same frames, times and tags."""
 
+import os
 import select
 import socket
 import struct
@@ -72,6 +73,19 @@ def test_frames_with_their_time_and_tag(span):
         assert times == sorted(times)
         assert time.time_ns() - 5_000_000_000 <= times[0] <= times[-1] <= time.time_ns()
         assert plain.lost() == 0
+
+
+def test_the_longest_frames_are_whole(span):
+    span.mtu(65535)
+    with (
+        closing(Plain(span.port, opened_plain(span.port, RingSize()))) as plain,
+        socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as out,
+    ):
+        out.bind((span.port + "p", 0))
+        sees_times(plain, out)
+        sent = HEAD + os.urandom(65535)
+        out.send(sent)
+        assert [frame for frame, _, _ in taken(plain, 1)] == [sent]
 
 
 def test_a_ring_that_is_refused_is_told_from_what_is_given(span):
