@@ -57,7 +57,7 @@ def watch(asked: Asked) -> int:
     workers = Workers(tasks, room.ahead)
     reload = Reload(lambda: beginning.settings_of(asked), settings)
     told = documents(settings, live=asked.replay is None, record=settings.sensor.record)
-    renewal = Renewal(reload, service, alarms, told, pool, room, engines)
+    renewal = Renewal(reload, service, workers, alarms, told, pool, room, engines)
     _heed(workers, reload, service)
     try:
         _pass_on(Round(asked, settings, summary, workers, renewal, interfaces, recorded))
@@ -155,8 +155,9 @@ class Round:
         if self._interfaces is None or not self._interfaces.returned():
             return
         say("an interface is there again")
-        self.workers.renew(beginning.tasks(self.asked, self.settings, self._interfaces))
-        recording = beginning.recording(self.asked, self.settings, self._interfaces)
+        settings = self.renewal.reload.running
+        self.workers.renew(beginning.tasks(self.asked, settings, self._interfaces))
+        recording = beginning.recording(self.asked, settings, self._interfaces)
         if self.recorded is not None and recording is not None:
             self.recorded.renew(recording)
 

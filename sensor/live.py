@@ -58,8 +58,8 @@ class Live:
         self.speed, self.backlog = 1.0, 0.0
         self._fullness = Least(LASTS)
         self._rings = rings
-        self._fragments = fragments.kept(self.counters)
-        self._decoder = Decoder(self.path, self.counters, self._fragments)
+        self.fragments = fragments.kept(self.counters)
+        self._decoder = Decoder(self.path, self.counters, self.fragments)
         self._order = Order(settled) if len(rings) > 1 else None
         self._stopping = False
         self._poll = select.poll()
@@ -90,7 +90,7 @@ class Live:
         finally:
             for ring in self._rings:
                 ring.close()
-            self._fragments.close()
+            self.fragments.close()
 
     def _trouble(self, number: int) -> None:
         """An interface that is down, or gone; one that comes up again delivers again."""
