@@ -102,6 +102,12 @@ def _config_show(given: Namespace) -> int:
     return show_settings(given.config, given.json)
 
 
+def _elastic_setup(given: Namespace) -> int:
+    from manager.elastic_setup import Asked, set_up
+
+    return set_up(Asked(given.url, given.config, given.dry_run, given.check, tuple(given.retention)))
+
+
 def _cluster_head(given: Namespace) -> int:
     from manager.cluster import start_head
 
@@ -159,7 +165,21 @@ def parser() -> Parser:
     _config_commands(config.add_subparsers(title="commands", metavar="COMMAND", required=True))
     cluster = _command(commands, "cluster", None, "Makes this host one of several that scan, and shows what they do.")
     _cluster_commands(cluster.add_subparsers(title="commands", metavar="COMMAND", required=True))
+    elastic = _command(commands, "elastic", None, "Prepares Elasticsearch for what tapscan stores there.")
+    _elastic_commands(elastic.add_subparsers(title="commands", metavar="COMMAND", required=True))
     return top
+
+
+def _elastic_commands(commands: Any) -> None:
+    words = "Gives Elasticsearch the templates of the documents and the role of who writes them; once or again."
+    more = "Exit code: 0, or 2 when it could not be done, or --check found a difference."
+    setup = _command(commands, "setup", _elastic_setup, words, more)
+    setup.add_argument("url", metavar="URL", nargs="?", help="of the server (default: urls in [elasticsearch])")
+    setup.add_argument("--dry-run", action="store_true", help="prints what would be sent, as JSON; asks no server")
+    setup.add_argument("--check", action="store_true", help="changes nothing, says what differs")
+    words = "how long documents of a kind are kept: object=30d (repeatable; what the server has stays otherwise)"
+    setup.add_argument("--retention", metavar="KIND=DAYS", type=_retention, action="append", default=[], help=words)
+    _takes_config(setup, json=False)
 
 
 def _config_commands(commands: Any) -> None:
@@ -302,6 +322,16 @@ def _bytes(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) < 1 << 60:
         raise ArgumentTypeError(f"{text!r} is no number of bytes")
     return int(text)
+
+
+def _retention(text: str) -> tuple[str, int]:
+    from manager.schema import RETENTION
+
+    kind, _, days = text.partition("=")
+    days = days.removesuffix("d")
+    if kind not in RETENTION or not days.isdecimal() or not 0 < int(days) < 100_000:
+        raise ArgumentTypeError(f"{text!r} won't do: write object=30d; there are {', '.join(RETENTION)}")
+    return kind, int(days)
 
 
 def _workers(text: str) -> int:

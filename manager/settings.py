@@ -146,13 +146,28 @@ LATER = ("icap", "office")
 
 
 @noun
+class SpoolSettings:
+    """[spool]: documents on disk, from where they are sent; used when there is somewhere to send them."""
+
+    directory: str | None = None  # unset: spool/ of the state directory
+    max_bytes: int = 4 << 30  # what they may take, sent or not; the oldest go
+
+
+@noun
 class ElasticsearchSettings:
     """[elasticsearch]"""
 
     urls: tuple[str, ...] = ()
     namespace: str = "default"  # third part of the data streams' names
+    api_key_file: str | None = None  # file with an API key; or $TAPSCAN_ELASTICSEARCH_API_KEY
+    username: str | None = None
+    password_file: str | None = None  # file with its password; or $TAPSCAN_ELASTICSEARCH_PASSWORD
+    ca_file: str | None = None  # certificates that are believed, for https; unset: the system's
+    verify: bool = True  # whether the server's certificate is checked
+    proxy: str | None = None  # http://HOST:PORT
+    compress: bool = False  # requests with gzip: for a slow link
+    timeout: float = 30.0  # seconds for an answer
     flush_timeout: float = 30.0  # seconds that `scan` waits at its end for its documents to be stored
-    spool: str | None = None  # directory of what isn't stored yet
 
 
 @noun
@@ -192,6 +207,7 @@ class Settings:
     overload: OverloadSettings = field(default_factory=OverloadSettings)
     pool: PoolSettings = field(default_factory=PoolSettings)
     engine: tuple[EngineSettings, ...] = ()  # none: YARA with the starter rules, and clamd if its usual socket answers
+    spool: SpoolSettings = field(default_factory=SpoolSettings)
     elasticsearch: ElasticsearchSettings = field(default_factory=ElasticsearchSettings)
     countermeasures: CountermeasureSettings = field(default_factory=CountermeasureSettings)
     policy: tuple[PolicySettings, ...] = ()

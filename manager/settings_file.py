@@ -209,6 +209,8 @@ def _urls(texts: Any) -> Iterator[str]:
     for text in texts if isinstance(texts, list) else ():
         if isinstance(text, str) and not text.startswith(("http://", "https://")):
             yield f"{_shown(text)} has to begin with http:// or https://"
+        elif isinstance(text, str) and "@" in text:
+            yield "names a user: write username and password_file, or api_key_file"
 
 
 def _argv(words: Any) -> Iterator[str]:
