@@ -34,7 +34,8 @@ def card_time(names: Sequence[str]) -> str:
         try:
             stamps.switch_on(name)
         except OSError as error:
-            return f"{name}: {error.strerror}"
+            if error.errno != errno.ENODEV:  # that it isn't there is said when it is opened
+                return ": ".join(filter(None, (name, error.filename, error.strerror)))
     return ""
 
 

@@ -40,6 +40,14 @@ def test_it_ends_before_memory_is_taken(tapscan, tmp_path):
     assert done.stderr.count(b"\n") == 1
 
 
+def test_an_interface_that_is_not_there_is_one_line_whatever_clock_it_has(tapscan, tmp_path):
+    (tmp_path / "hardware.toml").write_text('[sensor]\nclock = "hardware"\n')
+    done = tapscan("sensor", "-i", "nosuch0", "--config", "hardware.toml")
+    assert done.returncode == 2
+    said = [line for line in done.stderr.splitlines() if not line.startswith(b"tapscan: hint: ")]
+    assert said == [b"tapscan: nosuch0: no such interface (ip link shows those that are there)"]
+
+
 def test_a_clock_that_nobody_keeps_right_is_a_hint():
     assert [*clock(time.time(), True)] == []
     (line,) = clock(time.time(), False)
