@@ -28,7 +28,9 @@ class SensorSettings:
     block_timeout: int = 1  # ms, at most 100, after which the kernel hands over a block that isn't full: later, larger
     promiscuous: bool = True  # every frame that passes; false: those to this host, and those to all
     clock: Literal["kernel", "hardware"] = "kernel"  # who gives packets their time; hardware: the card, where it can
-    fanout: Fanout = "flow"  # who of several workers gets a packet: our program, or the kernel's own ways
+    # "flow": both directions of a flow, FTP data and its control connection; "hash": both directions
+    # "hash+defrag": fragments as well; "hash+rollover": as hash while no ring is full; "cpu": as the card's queues do
+    fanout: Fanout = "flow"  # what goes to the same one of several workers
     user: str | None = None  # who workers become when we are root; unset: nobody
     name: str | None = None  # observer.name; unset: the host's
     home: tuple[str, ...] = ()  # networks that are ours (CIDR): they make network.direction known
