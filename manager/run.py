@@ -110,8 +110,9 @@ class Job:
 
     def share(self, shard: Shard, lines: Lines, watch: Watcher) -> Summary:
         """Does one share of it, in this process."""
-        summary, out = Summary(), self.scanning and outlets(self.settings)
-        sinks: list[Sink] = [summary, *self._sinks(lines, [out.take] if out else [])]
+        summary, made = Summary(), documents(self.settings)
+        out = outlets(self.settings, made) if self.scanning else None
+        sinks: list[Sink] = [summary, *self._sinks(lines, made, [out.take] if out else [])]
 
         def after(capture: Capture) -> bool:
             """After each batch: shows what there is, says where we are; goes on unless interrupted."""
@@ -130,7 +131,7 @@ class Job:
         summary.interrupted = self.interrupt.asked
         return summary
 
-    def _sinks(self, lines: Lines, receivers: list[Receiver]) -> Iterator[Sink]:
+    def _sinks(self, lines: Lines, made: Documents, receivers: list[Receiver]) -> Iterator[Sink]:
         if self.options.to is not None:
             try:
                 yield Folder(self.options.to)
@@ -139,7 +140,7 @@ class Job:
         if self.options.json:
             receivers.append(printed(lines.write))
         if receivers:
-            yield Documented(documents(self.settings), receivers)
+            yield Documented(made, receivers)
         if not self.options.json and not self.scanning and not self.options.quiet:
             yield ObjectRows(lines.write, table_width())
         if self.scanning:
@@ -208,13 +209,13 @@ def _account(summary: Summary, timeline: Timeline, path: str, first: bool) -> No
         summary.unusable_inputs.append(timeline.failed)
 
 
-def outlets(settings: Settings) -> Outlets | None:
+def outlets(settings: Settings, made: Documents) -> Outlets | None:
     """Where documents go beside the screen."""
     if not settings.elasticsearch.urls:
         return None
     from manager.outlets import Outlets
 
-    return Outlets.opened(settings, documents(settings))
+    return Outlets.opened(settings, made)
 
 
 def _print_coverage(settings: Settings, summary: Summary, write: Write) -> None:
@@ -226,9 +227,9 @@ def _print_coverage(settings: Settings, summary: Summary, write: Write) -> None:
 
 def _settle(settings: Settings, summary: Summary) -> None:
     """The end, where documents go elsewhere: the ledger's rows, and a while for all of them to be stored."""
-    if (out := outlets(settings)) is None:
-        return
     made = documents(settings)
+    if (out := outlets(settings, made)) is None:
+        return
     for row in summary.coverage.rows():
         out.take(made.coverage(row))
     out.end(settings.elasticsearch.flush_timeout)

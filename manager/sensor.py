@@ -55,15 +55,15 @@ def watch(asked: Asked) -> int:
     interfaces = beginning.opened(asked, settings)
     tasks = beginning.tasks(asked, settings, interfaces)
     alarms = Alarms(exact_engines(settings))
-    recording = beginning.recording(asked, settings)
+    recording = beginning.recording(asked, settings, interfaces)
     recorded = None if recording is None else Recorded(recording, settings.sensor.around_alarms)
     pool = Succession(pools.pool(settings, engines, asked.config, asked.rules))
     room = pools.room(settings, pool, alarms.goes_on)
     workers = Workers(tasks, room.ahead)
     reload = Reload(lambda: beginning.settings_of(asked), settings)
     told = documents(settings, live=asked.replay is None, record=settings.sensor.record)
-    out = outlets(settings)
-    renewal = Renewal(reload, service, alarms, told, pool, room, engines)
+    out = outlets(settings, told)
+    renewal = Renewal(reload, service, workers, alarms, told, pool, room, engines)
     _heed(workers, reload, service)
     try:
         _pass_on(Round(asked, settings, summary, workers, renewal, interfaces, recorded, out))
@@ -174,9 +174,11 @@ class Round:
         if self._interfaces is None or not self._interfaces.returned():
             return
         say("an interface is there again")
-        self.workers.renew(beginning.tasks(self.asked, self.settings, self._interfaces))
-        if self.recorded is not None and (task := beginning.recording(self.asked, self.settings)) is not None:
-            self.recorded.renew(task)
+        settings = self.renewal.reload.running
+        self.workers.renew(beginning.tasks(self.asked, settings, self._interfaces))
+        recording = beginning.recording(self.asked, settings, self._interfaces)
+        if self.recorded is not None and recording is not None:
+            self.recorded.renew(recording)
 
 
 def _pass_on(round_: Round) -> None:
