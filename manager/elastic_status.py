@@ -57,7 +57,7 @@ def show_status(config: str | None, url: str | None, as_json: bool) -> int:
     if as_json:
         sys.stdout.buffer.write(orjson.dumps(known, option=orjson.OPT_APPEND_NEWLINE))
     else:
-        console().print(*_sentences(known), sep="\n")
+        console().print(*_sentences(known), sep="\n", soft_wrap=True)
     return 2 if known["server"].get("error") or known["spool"].get("refused") else 0
 
 
