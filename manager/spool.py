@@ -133,16 +133,16 @@ class Spool:
 
     def _damaged(self, mark: Mark | None, size: int) -> Mark:
         """Something that was on the disk isn't any more: nothing is appended there, no number comes twice."""
-        assert self._descriptor is not None
         log.error("%s is damaged; a new segment is begun", path_of(self._folder, self._segment))
         following = mark.following if mark else self._counted(size)
         self._seal(Mark(max(size, BEGIN), following))
         return self._begin(following)
 
     def _counted(self, size: int) -> int:
-        """The number that comes after all that are in the segment."""
+        """A number that comes after all that are in the segment, or were."""
         assert self._descriptor is not None
-        return 1 + max((one.number for one in found(self._descriptor, BEGIN, size)), default=self._segment)
+        there = max((one.number for one in found(self._descriptor, BEGIN, size)), default=self._segment)
+        return max(there + 1, reached(self._folder), self._following)
 
     def _seal(self, mark: Mark) -> None:
         assert self._descriptor is not None
