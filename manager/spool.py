@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from manager.cursor import reached
 from manager.segment import BEGIN, LARGEST, Mark, Position, Record, found, marked, named, packed, path_of, segments
 from sensor.files import write_all
 
@@ -36,6 +37,7 @@ class Spool:
         self._each = max(min(segment, most // PARTS), 1)
         self._segment = 0
         self._descriptor: int | None = None
+        self._following = 0  # number of the record that is next, as far as we know
         self._full = 0  # bytes of the segments before ours, as far as we know
         with self._alone():
             self._last()
@@ -49,6 +51,7 @@ class Spool:
             mark = self._last()
             if data := packed(records, mark.following):
                 mark = self._write(data, self._room(mark, len(data)), len(records))
+            self._following = mark.following
             return Position(self._segment, mark.end)
 
     def close(self) -> None:
@@ -91,7 +94,7 @@ class Spool:
         self.close()
         there = segments(self._folder)
         if not there:
-            self._begin(0)
+            self._begin(max(reached(self._folder), self._following))  # no number comes twice
             return
         self._descriptor = os.open(path_of(self._folder, there[-1]), os.O_RDWR | os.O_CLOEXEC)
         self._segment = there[-1]
@@ -130,16 +133,16 @@ class Spool:
 
     def _damaged(self, mark: Mark | None, size: int) -> Mark:
         """Something that was on the disk isn't any more: nothing is appended there, no number comes twice."""
-        assert self._descriptor is not None
         log.error("%s is damaged; a new segment is begun", path_of(self._folder, self._segment))
         following = mark.following if mark else self._counted(size)
         self._seal(Mark(max(size, BEGIN), following))
         return self._begin(following)
 
     def _counted(self, size: int) -> int:
-        """The number that comes after all that are in the segment."""
+        """A number that comes after all that are in the segment, or were."""
         assert self._descriptor is not None
-        return 1 + max((one.number for one in found(self._descriptor, BEGIN, size)), default=self._segment)
+        there = max((one.number for one in found(self._descriptor, BEGIN, size)), default=self._segment)
+        return max(there + 1, reached(self._folder), self._following)
 
     def _seal(self, mark: Mark) -> None:
         assert self._descriptor is not None
