@@ -85,7 +85,8 @@ def test_a_server_that_takes_nothing_for_a_while(node, stream, proxy, ship, stat
     assert node.documents(stream) == {}
     proxy.answer = None
     assert process.ends() == 3_000
-    assert "takes documents again" in process.said
+    assert ["wait in the spool" in line for line in process.said.splitlines()] == [True, False]
+    assert process.said.endswith("elasticsearch takes documents again\n")
     assert sorted(node.documents(stream)) == each(3_000)
     assert process.progress["tries"] == proxy.answered[status] > 1
 
