@@ -21,7 +21,7 @@ from manager.channel import MESSAGE, Said, Sender
 from manager.logs import one_line_logs
 from manager.overload import LEVELS, Overload
 from manager.pipeline import Source, Watch
-from manager.privileges import give_up
+from manager.privileges import give_up, named
 from manager.settings import Settings
 from reassembly.builder import Memory
 from reassembly.protocols import ORDER, speakers
@@ -52,6 +52,7 @@ def main(descriptor: int) -> None:
     channel = socket.socket(fileno=descriptor)
     task: Task = pickle.loads(channel.recv(2 * MESSAGE))  # from the manager
     one_line_logs(task.verbose)
+    named("tapscan-worker")
     source = _source(task)
     load_all()
     give_up(task.settings.sensor.user, task.settings.sensor.temporary)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import platform
 import signal
 import time
 from collections.abc import Iterable
+from pathlib import Path
 
 from engines.succession import Succession
 from manager import beginning, pools
@@ -12,13 +14,16 @@ from manager.alarms import Alarm, Alarms
 from manager.assembly import build_engines, exact_engines, ledger_folder
 from manager.beginning import Asked
 from manager.capture_workers import Workers
+from manager.children import started
 from manager.ecs import Document, line
 from manager.interfaces import Interfaces
 from manager.ledger import Ledger
 from manager.logs import one_line_logs
 from manager.loss import LossWatch
 from manager.minutes import Kept, Minutes
+from manager.nursery import CLONE, Nursery
 from manager.overload import Overload
+from manager.ownership import Owner, become, check_temporary, handed_over, owner_of
 from manager.pipeline import Item, rest, scanned
 from manager.privileges import harden
 from manager.progress import Silence
@@ -45,27 +50,33 @@ def watch(asked: Asked) -> int:
     harden()
     settings = beginning.settings_of(asked)
     one_line_logs(asked.verbose)
+    owner = None if asked.replay is not None else owner_of(settings)
+    check_temporary(owner, settings.sensor.temporary)
     made, summary = Summary(), Summary()
     engines = build_engines(settings, made, Silence()) if settings.pool.kind == "local" else []
     interfaces = beginning.opened(asked, settings)
     tasks = beginning.tasks(asked, settings, interfaces)
     alarms = Alarms(exact_engines(settings))
+    births = None if interfaces is None or platform.machine() not in CLONE else Nursery(settings.sensor.user)
+    start = started if births is None else births.started
     recording = beginning.recording(asked, settings)
-    recorded = None if recording is None else Recorded(recording, settings.sensor.around_alarms)
+    recorded = None if recording is None else Recorded(recording, settings.sensor.around_alarms, start)
     pool = Succession(pools.pool(settings, engines, asked.config, asked.rules))
     room = pools.room(settings, pool, alarms.goes_on)
-    workers = Workers(tasks, room.ahead)
+    workers = Workers(tasks, room.ahead, start)
     reload = Reload(lambda: beginning.settings_of(asked), settings)
     told = documents(settings, live=asked.replay is None, record=settings.sensor.record)
     renewal = Renewal(reload, service, alarms, told, pool, room, engines)
     _heed(workers, reload, service)
     try:
-        _pass_on(Round(asked, settings, summary, workers, renewal, interfaces, recorded))
+        _pass_on(Round(asked, settings, summary, workers, renewal, interfaces, recorded, owner))
     finally:
         workers.close()
         if recorded is not None:
             recorded.close()
             summary.counters.update(recorded.counters)
+        if births is not None:
+            births.close()
         room.close()
     summary.merge(made)
     summary.settle_engines(renewal.engines)
@@ -106,6 +117,7 @@ class Round:
         renewal: Renewal,
         interfaces: Interfaces | None,
         recorded: Recorded | None,
+        owner: Owner | None,
     ) -> None:
         self.asked = asked
         self.settings = settings
@@ -113,10 +125,13 @@ class Round:
         self.workers = workers
         self.renewal = renewal
         self.recorded = recorded
+        self.owner = owner
         self.out = Patient(1)
         self.lines = Lines(self.out)
         alarms = renewal.alarms
-        self.minutes = Minutes(renewal.documents, workers, lambda: {"open_alarms": len(alarms)}, _kept(asked, settings))
+        self.minutes = Minutes(
+            renewal.documents, workers, lambda: {"open_alarms": len(alarms)}, _kept(asked, settings, owner)
+        )
         self._interfaces = interfaces
         self._overload = Overload(settings.overload)
         self._trouble = Trouble(lambda: workers.said.counters)
@@ -132,6 +147,8 @@ class Round:
             self.out(b"")
         self.renewal.look()
         self._health.look()
+        if self.recorded is not None:
+            self.recorded.look()
         if now - self._looked > LOOK:
             self._looked = now
             self._trouble.look()
@@ -166,6 +183,8 @@ def _pass_on(round_: Round) -> None:
     alarms, room, sinks = renewal.alarms, renewal.room, round_.sinks()
     walk = workers.products(round_.look)
     workers.wait()
+    if round_.asked.replay is None:
+        become(round_.owner)
     renewal.service.ready()
     if not round_.asked.quiet:
         say(f"watching {beginning.place(round_.asked, round_.settings)}")
@@ -205,9 +224,13 @@ class Status:
         return f"{rate:.0f} packets/s, {said.flows} flows, {said.lost} packets lost, {self.summary.alarm_count} alarms"
 
 
-def _kept(asked: Asked, settings: Settings) -> Kept:
+def _ledger(folder: Path, most: int, owner: Owner | None) -> Ledger:
+    return Ledger(folder, most, handed_over(folder, owner))
+
+
+def _kept(asked: Asked, settings: Settings, owner: Owner | None) -> Kept:
     own = settings.sensor
-    ledger = Ledger(ledger_folder(settings), own.ledger_bytes) if asked.replay is None else None
+    ledger = _ledger(ledger_folder(settings), own.ledger_bytes, owner) if asked.replay is None else None
     return Kept(beginning.place(asked, settings), ledger, LossWatch(own.loss_minutes, own.loss_share))
 
 

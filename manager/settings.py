@@ -24,7 +24,7 @@ class SensorSettings:
     interfaces: tuple[str, ...] = ()  # for the live sensor; -i on the command line wins
     workers: int = 1  # processes that capture; the kernel deals the flows out to them
     ring: int = 128 << 20  # bytes that the kernel keeps for each worker and interface; 0: packets one by one
-    user: str | None = None  # who workers become when we are root; unset: nobody
+    user: str | None = None  # who the sensor becomes when root has started it; unset: nobody
     name: str | None = None  # observer.name; unset: the host's
     home: tuple[str, ...] = ()  # networks that are ours (CIDR): they make network.direction known
     hashes: tuple[Literal["sha1", "md5"], ...] = ()  # besides SHA-256; they cost as much as everything else together

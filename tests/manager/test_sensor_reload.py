@@ -2,10 +2,12 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -124,6 +126,8 @@ class Listener:
     def __init__(self, name):
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(name)
+        if not name.startswith("\0"):
+            os.chmod(name, 0o777)  # as that of systemd
         self._socket.settimeout(SECONDS)
 
     def hears(self, text):
@@ -140,7 +144,9 @@ class Listener:
 @pytest.mark.skipif(os.geteuid() != 0, reason="captures")
 @pytest.mark.parametrize("abstract", [False, True])
 def test_the_service_manager_hears_how_it_goes(folder, abstract):
-    name = f"\0lf-{os.getpid()}" if abstract else str(folder.path / "notify")
+    reached = Path(tempfile.mkdtemp(prefix="tapscan-notify-"))  # by any user
+    reached.chmod(0o755)
+    name = f"\0lf-{os.getpid()}" if abstract else str(reached / "notify")
     listener = Listener(name)
     address = name.replace("\0", "@")
     sensor = Sensor(folder.path, "-i", "lo", "--config", "own.toml", NOTIFY_SOCKET=address, WATCHDOG_USEC="300000")
@@ -156,3 +162,4 @@ def test_the_service_manager_hears_how_it_goes(folder, abstract):
     assert sensor.end()[0] == 0
     listener.hears("STOPPING=1")
     listener.close()
+    shutil.rmtree(reached)
