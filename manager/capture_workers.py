@@ -17,7 +17,7 @@ from typing import Any
 
 from manager.capture_worker import Task
 from manager.channel import REFUSED, Receiver, Said
-from manager.children import Process, Start, how
+from manager.children import Kills, Process, Start, how
 from manager.pipeline import Arrived
 from reassembly.builder import Ahead
 from reassembly.events import Flow, FlowEnd
@@ -56,6 +56,7 @@ class Workers:
     def __init__(self, tasks: Sequence[Task], ahead: Ahead | None, start: Start) -> None:
         self.died = 0
         self._begin = start
+        self._kills = Kills()
         self._ahead = ahead
         self._past = Said()  # what those that died had counted
         self._selector = selectors.DefaultSelector()
@@ -206,7 +207,9 @@ class Workers:
             worker.retry_at = time.monotonic()
             return
         self.died += 1
-        log.error("a capture worker died (%s): %d flows that were open are lost", how(code), said.flows)
+        log.error(
+            "a capture worker died (%s): %d flows that were open are lost", how(code, self._kills.more()), said.flows
+        )
         flows, worker.flows = worker.flows, {}
         if self._deadline is None:
             worker.retry_at = time.monotonic() + PAUSE

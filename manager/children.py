@@ -8,8 +8,10 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
+NO_MEMORY = 70  # exit code
 CHILD = "import {0} as one, sys; one.main(int(sys.argv[1]))"
 
 
@@ -61,6 +63,31 @@ def ours_and_theirs(buffer: int | None) -> tuple[socket.socket, socket.socket]:
     return ours, theirs
 
 
-def how(code: int) -> str:
-    """How a process ended, by its exit code; negative: by a signal."""
-    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+def how(code: int, killed: bool = False) -> str:
+    """How a process ended, by its exit code; negative: by a signal. `killed`: the kernel had too little memory."""
+    if code == NO_MEMORY:
+        return "out of memory"
+    if code >= 0:
+        return f"exit code {code}"
+    return "out of memory: ended by the kernel" if killed and -code == signal.SIGKILL else signal.Signals(-code).name
+
+
+class Kills:
+    """Processes of our control group that the kernel has ended for want of memory (cgroup v2, memory.events)."""
+
+    def __init__(self, root: Path = Path("/sys/fs/cgroup")) -> None:
+        self._root = root
+        self._known = self._counted()
+
+    def more(self) -> bool:
+        """Whether there are more than the last time."""
+        before, self._known = self._known, self._counted()
+        return self._known > before
+
+    def _counted(self) -> int:
+        try:
+            own = Path("/proc/self/cgroup").read_text().rpartition("::")[2].strip("/\n")
+            words = (self._root / own / "memory.events").read_text().split()
+        except OSError:  # another kind of control groups, or none
+            return 0
+        return int(dict(zip(words[::2], words[1::2], strict=True)).get("oom_kill", 0))

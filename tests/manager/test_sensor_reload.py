@@ -127,7 +127,7 @@ class Listener:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(name)
         if not name.startswith("\0"):
-            os.chmod(name, 0o777)  # as that of systemd
+            Path(name).chmod(0o777)  # as that of systemd
         self._socket.settimeout(SECONDS)
 
     def hears(self, text):
