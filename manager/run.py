@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import shutil
@@ -226,5 +227,6 @@ def _trouble(options: Options, summary: Summary) -> None:
 
 
 def say(text: str) -> None:
-    """One line on standard error."""
-    sys.stderr.write(f"tapscan: {visible(text)}\n")
+    """One line on standard error, if somebody reads it."""
+    with contextlib.suppress(BrokenPipeError):
+        sys.stderr.write(f"tapscan: {visible(text)}\n")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from engines.succession import Succession
 from manager import beginning, pools
-from manager.alarms import Alarm, Alarms
+from manager.alarms import Alarms
 from manager.assembly import build_engines, exact_engines, ledger_folder
 from manager.beginning import Asked
 from manager.capture_workers import Workers
@@ -18,22 +18,23 @@ from manager.children import started
 from manager.ecs import Document, line
 from manager.interfaces import Interfaces
 from manager.ledger import Ledger
+from manager.listening import Listened, Told
 from manager.logs import one_line_logs
 from manager.loss import LossWatch
 from manager.minutes import Kept, Minutes
 from manager.nursery import CLONE, Nursery
 from manager.overload import Overload
 from manager.ownership import Owner, become, check_temporary, handed_over, owner_of
-from manager.pipeline import Item, rest, scanned
+from manager.pipeline import rest, scanned
 from manager.privileges import harden
 from manager.progress import Silence
 from manager.recording import Recorded
 from manager.reload import Reload
 from manager.renewal import Renewal
-from manager.report import alarm_line, console, report
+from manager.report import report
 from manager.run import documents, say
 from manager.settings import Settings
-from manager.sinks import JsonLines, Lines, Patient, Sink
+from manager.sinks import JsonLines, Lines, Sink
 from manager.summary import Summary
 from manager.systemd import Health, ServiceManager, service_manager
 from manager.trouble import Trouble
@@ -68,8 +69,9 @@ def watch(asked: Asked) -> int:
     told = documents(settings, live=asked.replay is None, record=settings.sensor.record)
     renewal = Renewal(reload, service, alarms, told, pool, room, engines)
     _heed(workers, reload, service)
+    round_ = Round(asked, settings, summary, workers, renewal, interfaces, recorded, owner)
     try:
-        _pass_on(Round(asked, settings, summary, workers, renewal, interfaces, recorded, owner))
+        _pass_on(round_)
     finally:
         workers.close()
         if recorded is not None:
@@ -80,11 +82,11 @@ def watch(asked: Asked) -> int:
         room.close()
     summary.merge(made)
     summary.settle_engines(renewal.engines)
-    if not asked.json and not asked.quiet:
+    if not asked.json and not asked.quiet and not round_.out.closed:
         report(summary, scanning=True, everything=asked.verbose > 0)
     for name, why in summary.unusable_engines.items():
         say(f"engine {name} could not be used: {why}")
-    return 2 if summary.unusable_engines else 0
+    return 2 if summary.unusable_engines else 128 + signal.SIGPIPE if round_.in_vain else 0
 
 
 def _heed(workers: Workers, reload: Reload, service: ServiceManager) -> None:
@@ -126,7 +128,7 @@ class Round:
         self.renewal = renewal
         self.recorded = recorded
         self.owner = owner
-        self.out = Patient(1)
+        self.out = Listened(self._unheard)
         self.lines = Lines(self.out)
         alarms = renewal.alarms
         self.minutes = Minutes(
@@ -143,8 +145,7 @@ class Round:
         now = time.monotonic()
         self.workers.order(self._overload.look({"queue": self.renewal.room.fullness}, now))
         self.tell(self.minutes.due())
-        if self.out.waits:
-            self.out(b"")
+        self.out.look()
         self.renewal.look()
         self._health.look()
         if self.recorded is not None:
@@ -163,9 +164,22 @@ class Round:
 
     def sinks(self) -> list[Sink]:
         """Who takes what the walk gives."""
-        printed = JsonLines(self.renewal.documents, self.lines.write) if self.asked.json else Told()
+        printed = JsonLines(self.renewal.documents, self.lines.write) if self.asked.json else Told(self.out)
         sinks: list[Sink] = [self.summary, self.minutes, printed]
         return sinks if self.recorded is None else [*sinks, self.recorded]
+
+    @property
+    def in_vain(self) -> bool:
+        """Nobody reads what it says, and nothing else was asked for."""
+        own = self.settings.sensor
+        return self.out.closed and own.record is None and own.ledger is None
+
+    def _unheard(self) -> None:
+        if self.in_vain:
+            say("nobody reads standard output any more: the sensor ends")
+            self.workers.stop()
+        else:
+            say("nobody reads standard output any more: the packets of alarms, or the ledger, are still kept")
 
     def _return(self) -> None:
         """An interface that was gone is used again."""
@@ -193,8 +207,8 @@ def _pass_on(round_: Round) -> None:
             for sink in sinks:
                 sink.take(item)
     round_.tell(round_.minutes.rest())
-    if round_.out.lost or round_.out.waits:
-        say(f"{round_.out.lost} documents are lost, and {round_.out.waits} bytes of them could not be written")
+    if any(left := round_.out.left):
+        say(f"{left[0]} documents are lost, and {left[1]} bytes of them could not be written")
     _count(round_.summary, workers)
 
 
@@ -232,14 +246,3 @@ def _kept(asked: Asked, settings: Settings, owner: Owner | None) -> Kept:
     own = settings.sensor
     ledger = _ledger(ledger_folder(settings), own.ledger_bytes, owner) if asked.replay is None else None
     return Kept(beginning.place(asked, settings), ledger, LossWatch(own.loss_minutes, own.loss_share))
-
-
-class Told:
-    """A sink: each alarm in a line, as it is raised."""
-
-    def __init__(self) -> None:
-        self._out = console()
-
-    def take(self, item: Item) -> None:
-        if isinstance(item, Alarm):
-            alarm_line(self._out, item)
