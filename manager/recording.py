@@ -51,12 +51,13 @@ class Recorded:
         self._who = task.user or UNPRIVILEGED
         self._task = replace(task, holder=_prepared(Path(task.folder), self._who))
         self._next: Recording | None = None  # the task that comes when this one has ended
-        self._untold: deque[Wanted | None] = deque()
+        self._untold: deque[Wanted] = deque()
         self._asked: dict[str, Wanted] = {}  # and not yet answered
         self._pause, self._retry_at = PAUSE, 0.0
         self._start()
         select.select([self._channel], [], [], START)
         if (trouble := self._heard()) is not None:
+            self._process.kill()
             self._process.wait()
             raise Stop(f"--record {task.folder}: {self._why(trouble)}")
         self._up = True
@@ -88,6 +89,8 @@ class Recorded:
 
     def renew(self, task: Recording) -> None:
         """With other sockets: an interface is there again. What is asked for is still written, of what there is."""
+        if self._next is not None:
+            _close(self._next)
         self._next = replace(task, holder=self._task.holder)
         if self._retry_at:
             self._change()
@@ -104,28 +107,32 @@ class Recorded:
                 self.look()
                 select.select([self._channel] if not self._over and not self._retry_at else [], [], [], 0.05)
             self._channel.close()
-        if left := len(self._asked) + sum(one is not None for one in self._untold):
+        if left := len(self._asked) + len(self._untold):
             self.counters["record.failed"] += left
 
     def _start(self) -> None:
         numbers = [self._task.holder, *(number for _, number in self._task.interfaces)]
         self._process, self._channel = self._begin("manager.recorder", self._task, numbers)
         self._channel.setblocking(False)
-        self._up = self._over = False
+        self._up = self._over = self._told_to_leave = False
         self._tally, self._retry_at, self._leave_by = Tally(), 0.0, 0.0
-        self._untold = deque([*self._asked.values(), *(one for one in self._untold if one is not None)])
+        self._untold.extendleft(reversed(self._asked.values()))
         self._asked = {}
 
     def _leave(self) -> None:
-        self._untold.append(None)
         self._leave_by = time.monotonic() + FAREWELL
 
     def _tell(self) -> None:
+        if not self._up or self._told_to_leave:  # who is told to leave hears no more
+            return
         with contextlib.suppress(OSError):  # no room for now; or it has died, which is heard
-            while self._up and self._untold:
+            while self._untold:
                 self._channel.send(pickle.dumps(self._untold[0]))
-                if (told := self._untold.popleft()) is not None:
-                    self._asked[told.id] = told
+                told = self._untold.popleft()
+                self._asked[told.id] = told
+            if self._leave_by:
+                self._channel.send(pickle.dumps(None))
+                self._told_to_leave = True
 
     def _heard(self) -> Any:
         """What it says; the channel itself where it says nothing."""
@@ -167,8 +174,7 @@ class Recorded:
     def _change(self) -> None:
         """The next task, if there is one, is that of the next recorder."""
         if self._next is not None:
-            for _, number in self._task.interfaces:
-                os.close(number)
+            _close(self._task)
             self._task, self._next = self._next, None
 
     def _why(self, said: Any) -> str:
@@ -182,6 +188,11 @@ class Recorded:
         begin, end = min(flow.time, alarm.time - self._around), alarm.time + self._around
         ftp = alarm.worst.target.protocol.startswith("ftp")
         return Wanted(alarm.id, ends, protocol, begin, end, flow.time, ftp, f"tapscan alarm {alarm.id}")
+
+
+def _close(task: Recording) -> None:
+    for _, number in task.interfaces:
+        os.close(number)
 
 
 def _prepared(folder: Path, user: str) -> int:
