@@ -7,7 +7,8 @@ import os
 import platform
 import pwd
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 
 from manager.ledger import NAME
@@ -48,8 +49,11 @@ def owner_of(settings: Settings) -> Owner | None:
     return Owner(name, known.pw_uid, known.pw_gid)
 
 
-def become(owner: Owner | None) -> None:
-    """Once all runs. What the kernel refuses is said."""
+def become(owner: Owner | None, spool: Path) -> None:
+    """Once all runs. What the kernel refuses is said. `spool`: where it is, files may have been made meanwhile."""
+    if owner is not None and spool.is_dir():
+        with contextlib.suppress(OSError):  # said by who writes to it
+            os.close(_open(spool, owner, is_spool))
     for step in settle(None if owner is None else owner.name):
         if step.refused:
             say(f"warning: the manager has more rights than it needs: {step.name}: {step.refused}")
@@ -66,10 +70,22 @@ def check_temporary(owner: Owner | None, folder: str | None) -> None:
             raise Stop(f"{where}: {who} can't write there: {error.strerror} ([sensor] temporary)") from None
 
 
-def handed_over(folder: Path, owner: Owner | None, ours: str = NAME.format("*")) -> Path:
+def is_ledger(names: Iterable[str]) -> bool:
+    """Whether a folder with these files holds a coverage ledger, or nothing."""
+    return all(fnmatch(name, NAME.format("*")) for name in names)
+
+
+def is_spool(names: Iterable[str]) -> bool:
+    """Whether a folder with these files holds a spool, or nothing."""
+    known = {*names}
+    return not known or "lock" in known
+
+
+def handed_over(folder: Path, owner: Owner | None, ours: Callable[[Iterable[str]], bool]) -> Path:
     """The folder, made where it is missing, as the owner can use it; a line on standard error where it can't.
 
-    `ours`: a pattern for the files in it. With an owner it is a path to the open folder, since parents may be closed.
+    `ours`: whether it is one of those that tapscan makes, by the files in it: no other is given away. With an owner it
+    is a path to the open folder, since parents may be closed.
     """
     if owner is None:
         return folder
@@ -84,11 +100,11 @@ def handed_over(folder: Path, owner: Owner | None, ours: str = NAME.format("*"))
     return there
 
 
-def _open(folder: Path, owner: Owner, ours: str) -> int:
+def _open(folder: Path, owner: Owner, ours: Callable[[Iterable[str]], bool]) -> int:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     files = list(folder.iterdir())
-    if os.fstat(number).st_uid == 0 and all(file.match(ours) for file in files):  # nothing of anybody else is in it
+    if os.fstat(number).st_uid in (0, owner.user) and ours(file.name for file in files):
         for file in files:
             os.chown(file, owner.user, owner.group, follow_symlinks=False)
         os.chown(number, owner.user, owner.group)

@@ -7,15 +7,16 @@ import signal
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engines.succession import Succession
 from manager import beginning, pools
 from manager.alarms import Alarms
-from manager.assembly import build_engines, exact_engines, ledger_folder
+from manager.assembly import build_engines, exact_engines, ledger_folder, spool_folder
 from manager.beginning import Asked
 from manager.capture_workers import Workers
 from manager.children import started
-from manager.ecs import Document, line
+from manager.ecs import Document
 from manager.interfaces import Interfaces
 from manager.ledger import Ledger
 from manager.listening import Listened, Told
@@ -24,7 +25,7 @@ from manager.loss import LossWatch
 from manager.minutes import Kept, Minutes
 from manager.nursery import CLONE, Nursery
 from manager.overload import Overload
-from manager.ownership import Owner, become, check_temporary, handed_over, owner_of
+from manager.ownership import Owner, become, check_temporary, handed_over, is_ledger, is_spool, owner_of
 from manager.pipeline import rest, scanned
 from manager.privileges import harden
 from manager.progress import Silence
@@ -32,13 +33,17 @@ from manager.recording import Recorded
 from manager.reload import Reload
 from manager.renewal import Renewal
 from manager.report import report
-from manager.run import documents, say
+from manager.run import documents, outlets, say
 from manager.settings import Settings
-from manager.sinks import JsonLines, Lines, Sink
+from manager.sinks import Documented, Lines, Receiver, Sink, printed
 from manager.summary import Summary
 from manager.systemd import Health, ServiceManager, service_manager
 from manager.trouble import Trouble
 from sensor.noun import state
+
+if TYPE_CHECKING:
+    from engines.verdicts import Engine
+    from manager.outlets import Outlets
 
 DRAIN = 10.0  # seconds more than the workers that engines have, at the end
 LOOK = 1.0  # seconds between two looks at the interfaces, and at what the workers count
@@ -60,20 +65,25 @@ def watch(asked: Asked) -> int:
     alarms = Alarms(exact_engines(settings))
     births = None if interfaces is None or platform.machine() not in CLONE else Nursery(settings.sensor.user)
     start = started if births is None else births.started
-    recording = beginning.recording(asked, settings)
+    recording = beginning.recording(asked, settings, interfaces)
     recorded = None if recording is None else Recorded(recording, settings.sensor.around_alarms, start)
     pool = Succession(pools.pool(settings, engines, asked.config, asked.rules))
     room = pools.room(settings, pool, alarms.goes_on)
     workers = Workers(tasks, room.ahead, start)
     reload = Reload(lambda: beginning.settings_of(asked), settings)
     told = documents(settings, live=asked.replay is None, record=settings.sensor.record)
-    renewal = Renewal(reload, service, alarms, told, pool, room, engines)
+    out = outlets(settings, told, lambda folder: handed_over(folder, owner, is_spool))
+    renewal = Renewal(reload, service, workers, alarms, told, pool, room, engines)
     _heed(workers, reload, service)
-    round_ = Round(asked, settings, summary, workers, renewal, interfaces, recorded, owner)
+    round_ = Round(asked, settings, summary, workers, renewal, interfaces, recorded, out, owner)
     try:
         _pass_on(round_)
+        if out is not None:
+            out.end(settings.elasticsearch.flush_timeout)
     finally:
         workers.close()
+        if out is not None:
+            out.close()
         if recorded is not None:
             recorded.close()
             summary.counters.update(recorded.counters)
@@ -119,6 +129,7 @@ class Round:
         renewal: Renewal,
         interfaces: Interfaces | None,
         recorded: Recorded | None,
+        out: Outlets | None,
         owner: Owner | None,
     ) -> None:
         self.asked = asked
@@ -130,9 +141,12 @@ class Round:
         self.owner = owner
         self.out = Listened(self._unheard)
         self.lines = Lines(self.out)
+        self.receivers: list[Receiver] = [printed(self.lines.write)] if asked.json else []
+        if out is not None:
+            self.receivers.append(out.take)
         alarms = renewal.alarms
         self.minutes = Minutes(
-            renewal.documents, workers, lambda: {"open_alarms": len(alarms)}, _kept(asked, settings, owner)
+            renewal.documents, workers, lambda: {"open_alarms": len(alarms)}, _kept(asked, settings, renewal, owner)
         )
         self._interfaces = interfaces
         self._overload = Overload(settings.overload)
@@ -158,37 +172,43 @@ class Round:
     def tell(self, said: Iterable[Document]) -> None:
         """Documents that come of no object."""
         for document in said:  # also where nobody reads them: the ledger is written on the way
-            if self.asked.json:
-                self.lines.write(line(document))
+            for receive in self.receivers:
+                receive(document)
         self.lines.flush()
 
     def sinks(self) -> list[Sink]:
         """Who takes what the walk gives."""
-        printed = JsonLines(self.renewal.documents, self.lines.write) if self.asked.json else Told(self.out)
-        sinks: list[Sink] = [self.summary, self.minutes, printed]
+        sinks: list[Sink] = [self.summary, self.minutes]
+        if self.receivers:
+            sinks.append(Documented(self.renewal.documents, self.receivers))
+        if not self.asked.json:
+            sinks.append(Told(self.out))
         return sinks if self.recorded is None else [*sinks, self.recorded]
 
     @property
     def in_vain(self) -> bool:
         """Nobody reads what it says, and nothing else was asked for."""
         own = self.settings.sensor
-        return self.out.closed and own.record is None and own.ledger is None
+        elsewhere = self.settings.elasticsearch.urls or own.record is not None or own.ledger is not None
+        return self.out.closed and not elsewhere
 
     def _unheard(self) -> None:
         if self.in_vain:
             say("nobody reads standard output any more: the sensor ends")
             self.workers.stop()
         else:
-            say("nobody reads standard output any more: the packets of alarms, or the ledger, are still kept")
+            say("nobody reads standard output any more: all else goes on")
 
     def _return(self) -> None:
         """An interface that was gone is used again."""
         if self._interfaces is None or not self._interfaces.returned():
             return
         say("an interface is there again")
-        self.workers.renew(beginning.tasks(self.asked, self.settings, self._interfaces))
-        if self.recorded is not None and (task := beginning.recording(self.asked, self.settings)) is not None:
-            self.recorded.renew(task)
+        settings = self.renewal.reload.running
+        self.workers.renew(beginning.tasks(self.asked, settings, self._interfaces))
+        recording = beginning.recording(self.asked, settings, self._interfaces)
+        if self.recorded is not None and recording is not None:
+            self.recorded.renew(recording)
 
 
 def _pass_on(round_: Round) -> None:
@@ -198,7 +218,7 @@ def _pass_on(round_: Round) -> None:
     walk = workers.products(round_.look)
     workers.wait()
     if round_.asked.replay is None:
-        become(round_.owner)
+        become(round_.owner, spool_folder(round_.settings))
     renewal.service.ready()
     if not round_.asked.quiet:
         say(f"watching {beginning.place(round_.asked, round_.settings)}")
@@ -239,10 +259,17 @@ class Status:
 
 
 def _ledger(folder: Path, most: int, owner: Owner | None) -> Ledger:
-    return Ledger(folder, most, handed_over(folder, owner))
+    return Ledger(folder, most, handed_over(folder, owner, is_ledger))
 
 
-def _kept(asked: Asked, settings: Settings, owner: Owner | None) -> Kept:
+def _kept(asked: Asked, settings: Settings, renewal: Renewal, owner: Owner | None) -> Kept:
     own = settings.sensor
     ledger = _ledger(ledger_folder(settings), own.ledger_bytes, owner) if asked.replay is None else None
-    return Kept(beginning.place(asked, settings), ledger, LossWatch(own.loss_minutes, own.loss_share))
+    loss = LossWatch(own.loss_minutes, own.loss_share)
+    return Kept(beginning.place(asked, settings), ledger, loss, lambda: database_ages(renewal.engines))
+
+
+def database_ages(engines: Iterable[Engine]) -> dict[str, float]:
+    """Seconds, by engine; of those that know it."""
+    ages = {engine.name: getattr(engine, "database_age", None) for engine in engines}
+    return {name: age for name, age in ages.items() if age is not None}

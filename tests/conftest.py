@@ -6,6 +6,7 @@ import tempfile
 
 import pytest
 from capture import eicar as eicar_bytes
+from elastic import VERSIONS, Elastic
 from hypothesis import settings
 from span import Span, needed
 
@@ -31,6 +32,26 @@ def span():
     needed()
     with Span() as made:
         yield made
+
+
+@pytest.fixture(scope="session", params=VERSIONS)
+def elastic(request):
+    """A real Elasticsearch, in each version that is supported. Tests stay apart by the namespace of their streams."""
+    with Elastic(request.param) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def secured():
+    """A real Elasticsearch that asks who it is."""
+    with Elastic(security=True) as made:
+        yield made
+
+
+@pytest.fixture
+def namespace():
+    """Of data streams, for one test alone."""
+    return f"t{secrets.token_hex(6)}"
 
 
 @pytest.fixture(scope="session")

@@ -73,7 +73,7 @@ def test_with_something_else_to_do_it_goes_on(span, served, tmp_path, what):
     (tmp_path / "own.toml").write_text(f'[sensor]\n{what} = "{tmp_path}/kept"\naround_alarms = 1.0\n')
     sensor, reading = begun(tmp_path, "-i", span.port, "--json", "--config", "own.toml")
     os.close(reading)
-    sensor.says("nobody reads standard output any more: the packets of alarms, or the ledger, are still kept")
+    sensor.says("nobody reads standard output any more: all else goes on")
     fetch(span, "eicar.com")
     if what == "record":
         until = time.monotonic() + SECONDS

@@ -79,6 +79,20 @@ def test_the_ledger_belongs_to_it_wherever_it_is(span, served, tmp_path):
     assert closed.stat().st_uid == 0
 
 
+def test_the_spool_belongs_to_it(span, served, tmp_path):
+    settings = '[elasticsearch]\nurls = ["http://127.0.0.1:9"]\nflush_timeout = 0.1\n'  # nobody is there
+    (tmp_path / "own.toml").write_text(settings)
+    sensor = Sensor(tmp_path, "-i", span.port, "--json", "--config", "own.toml")
+    fetch(span, "a.txt")
+    sensor.tells(3, "object")
+    code, _, err = sensor.end()
+    folder = tmp_path / "state" / "tapscan" / "spool"
+    assert code == 0
+    assert f"documents stay in {folder} until they can be stored" in err
+    assert "can't be written" not in err
+    assert {path.stat().st_uid for path in (folder, *folder.iterdir())} == {NOBODY}
+
+
 def test_a_folder_with_what_is_of_others_stays_theirs(span, served, tmp_path):
     folder = tmp_path / "others"
     folder.mkdir()
