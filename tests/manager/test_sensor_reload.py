@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from sensing import SECONDS, Sensor, documents, of
+from sensing import SECONDS, Sensor, documents, figures, of
 from span import TRAFFIC
 
 SETTINGS = """
@@ -71,7 +71,7 @@ def test_new_rules_hold_for_what_comes_and_no_packet_is_lost(span, served, folde
     alarms = of(found, "alarm")
     assert {(one["rule"]["name"], one["observer"]["name"]) for one in alarms} == {("Greeting", "two")}
     assert objects[0]["observer"]["name"] == "one"
-    assert of(found, "sensor")[-1]["tapscan"]["sensor"]["lost_packets"] == 0
+    assert figures(found)[-1]["lost_packets"] == 0
 
 
 def test_new_limits_hold_for_what_comes_also_in_a_worker_that_is_started_later(span, served, folder):

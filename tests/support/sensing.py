@@ -107,3 +107,8 @@ def documents(text):
 
 def of(found, dataset):
     return [one for one in found if one["event"]["dataset"] == f"tapscan.{dataset}"]
+
+
+def figures(found):
+    """Those of the sensor itself, a minute each; engines have documents of their own."""
+    return [one["tapscan"]["sensor"] for one in of(found, "sensor") if "sensor" in one["tapscan"]]
