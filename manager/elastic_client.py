@@ -35,13 +35,7 @@ def client(settings: ElasticsearchSettings) -> Elasticsearch:
     if settings.proxy:
         given["node_class"] = _through(settings.proxy, settings)
     try:
-        return Elasticsearch(
-            list(settings.urls),
-            max_retries=0,
-            request_timeout=settings.timeout,
-            http_compress=settings.compress,
-            **given,
-        )
+        return Elasticsearch(list(settings.urls), **given)
     except (ValueError, TypeError) as error:
         raise Stop(f"elasticsearch.urls: {error}") from None
 
