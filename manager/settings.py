@@ -9,6 +9,7 @@ from dataclasses import field
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from reassembly.limits import Limits
+from sensor.fanout import Fanout
 from sensor.noun import noun
 
 # Read by pydantic: a key that nobody knows is a mistake, and so is "10" where a number belongs.
@@ -24,6 +25,12 @@ class SensorSettings:
     interfaces: tuple[str, ...] = ()  # for the live sensor; -i on the command line wins
     workers: int = 1  # processes that capture; the kernel deals the flows out to them
     ring: int = 128 << 20  # bytes that the kernel keeps for each worker and interface; 0: packets one by one
+    block_timeout: int = 1  # ms, at most 100, after which the kernel hands over a block that isn't full: later, larger
+    promiscuous: bool = True  # every frame that passes; false: those to this host, and those to all
+    clock: Literal["kernel", "hardware"] = "kernel"  # who gives packets their time; hardware: the card, where it can
+    # "flow": both directions of a flow, FTP data and its control connection; "hash": both directions
+    # "hash+defrag": fragments as well; "hash+rollover": as hash while no ring is full; "cpu": as the card's queues do
+    fanout: Fanout = "flow"  # what goes to the same one of several workers
     user: str | None = None  # who workers become when we are root; unset: nobody
     name: str | None = None  # observer.name; unset: the host's
     home: tuple[str, ...] = ()  # networks that are ours (CIDR): they make network.direction known

@@ -6,7 +6,7 @@ import tempfile
 
 import pytest
 from capture import eicar as eicar_bytes
-from elastic import VERSIONS, Elastic
+from elastic import VERSIONS, Elastics
 from hypothesis import settings
 from span import Span, needed
 
@@ -34,18 +34,24 @@ def span():
         yield made
 
 
+@pytest.fixture(scope="session")
+def elastics():
+    """Called with a version: a real Elasticsearch, started when a test first asks for it, and once."""
+    made = Elastics()
+    yield made
+    made.close()
+
+
 @pytest.fixture(scope="session", params=VERSIONS)
-def elastic(request):
+def elastic(elastics, request):
     """A real Elasticsearch, in each version that is supported. Tests stay apart by the namespace of their streams."""
-    with Elastic(request.param) as made:
-        yield made
+    return elastics(request.param)
 
 
 @pytest.fixture(scope="session")
-def secured():
+def secured(elastics):
     """A real Elasticsearch that asks who it is."""
-    with Elastic(security=True) as made:
-        yield made
+    return elastics("8.19.0", security=True)
 
 
 @pytest.fixture
