@@ -186,14 +186,12 @@ def test_strict_servers_refuse_what_is_not_declared(strict, namespace):
     assert [error["type"] for error in errors] == ["strict_dynamic_mapping_exception", "document_parsing_exception"]
 
 
-def test_documents_of_all_cases_are_stored_by_a_strict_server(strict, namespace, tmp_path, monkeypatch, capfd):
-    monkeypatch.chdir(tmp_path)
+def test_documents_of_all_cases_are_stored_by_a_strict_server(strict, namespace, tmp_path, tapscan):
     every = []
     for case in sorted(path.parent for path in CASES.glob("*/make.py")):
-        make(case, Path("input.pcap"))
+        make(case, tmp_path / "input.pcap")
         command = getattr(maker(case), "COMMAND", "extract")
-        do([command, "--json", "--config", str(CASES / "tapscan.toml"), "input.pcap"])
-        every += read(capfd.readouterr().out)
+        every += read(tapscan(command, "--json", "--config", CASES / "tapscan.toml", "input.pcap").stdout)
     assert {one["event"]["dataset"] for one in every} >= {"tapscan.object", "tapscan.alarm", "tapscan.coverage"}
     assert stored(strict, every, namespace) == []
 
