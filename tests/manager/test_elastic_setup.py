@@ -15,7 +15,7 @@ from sensing import documents as read
 
 from manager import schema
 from manager.cli import do
-from manager.elastic_setup import Asked, differences, refusal, set_up
+from manager.elastic_setup import Asked, _role_as_put, differences, mapped_otherwise, refusal, set_up
 
 CASES = Path(__file__).parents[1] / "cases"
 COMPONENTS = ["tapscan@settings", "tapscan@ecs", "tapscan@own"]
@@ -273,10 +273,21 @@ def test_a_writer_may_add_and_nothing_else(secured, tapscan, namespace):
 
 def test_a_role_that_is_there_is_compared():
     role = schema.role()
-    there = {"cluster": ["monitor"], "indices": [role.body["indices"][0]], "applications": [], "transient_metadata": {}}
+    indices = [role.body["indices"][0] | {"allow_restricted_indices": False}]
+    there = _role_as_put({"cluster": ["monitor"], "indices": indices, "applications": [], "transient_metadata": {}})
     assert [*differences(role, there)] == []
     there["cluster"] = ["all"]
     assert [*differences(role, there)] == ['tapscan_writer: cluster: ["all"] there, ["monitor"] here']
+
+
+def test_what_a_document_gives_a_constant_is_no_other_mapping():
+    """As servers with that type have it; those of the tests lack it."""
+    new = {"properties": {"type": {"type": "constant_keyword"}, "a": {"properties": {"value": {"type": "long"}}}}}
+    old = json.loads(json.dumps(new))
+    old["properties"]["type"]["value"] = "logs"
+    assert mapped_otherwise(old, new) == []
+    old["properties"]["a"]["properties"]["value"]["type"] = "keyword"
+    assert mapped_otherwise(old, new) == ["a.value.type"]
 
 
 def test_refusals_are_lines():
