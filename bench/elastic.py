@@ -23,7 +23,8 @@ from manager.settings import ElasticsearchSettings
 from manager.shipper import Shipper
 from manager.spool import Spool
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
+TESTS = Path(__file__).parents[1] / "tests"
+sys.path[:0] = [str(TESTS / "support"), str(TESTS / "cases")]
 from elastic import Elastic
 from nouns import an_object, said, scanned
 
