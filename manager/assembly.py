@@ -12,6 +12,7 @@ from typing import Any
 from engines import ENGINES
 from engines.verdicts import Engine
 from manager.observer import Observer
+from manager.pipeline import Source
 from manager.progress import Watcher
 from manager.settings import HashesSettings, Settings
 from manager.summary import Summary
@@ -51,6 +52,14 @@ def fragment_limits(settings: Settings) -> FragmentLimits:
     """How IP fragments are put together; overlaps go by the default policy, whatever the network."""
     limits, overlap = settings.limits, settings.reassembly.overlap
     return FragmentLimits(overlap, limits.fragments, limits.fragment_timeout, limits.fragment_bytes)
+
+
+def change(settings: Settings, source: Source, table: FlowTable, memory: Memory) -> None:
+    """Other [limits] and [reassembly]: for flows that begin, and at once where they bound all flows and objects."""
+    table.limits = table.expected.limits = table.bystanders.limits = settings.limits
+    memory.limits = memory.pieces.limits = settings.limits
+    table.policies = overlap_policies(settings)
+    fragment_limits(settings).hold_for(source.fragments)
 
 
 def exact_engines(settings: Settings) -> list[str]:

@@ -16,7 +16,7 @@ import socket
 import time
 from collections import Counter
 
-from manager.assembly import flow_table, fragment_limits, overlap_policies
+from manager.assembly import change, flow_table, fragment_limits, overlap_policies
 from manager.channel import MESSAGE, Said, Sender
 from manager.logs import one_line_logs
 from manager.overload import LEVELS, Overload
@@ -70,7 +70,8 @@ def _source(task: Task) -> Source:
     from sensor.live import Live
     from sensor.plain import reader
 
-    return Live([reader(name, socket.socket(fileno=number), task.ring) for name, number in task.interfaces], limits)
+    rings = [reader(name, socket.socket(fileno=number), task.ring) for name, number in task.interfaces]
+    return Live(rings, limits, settled=task.ring.settled)
 
 
 def _work(source: Source, task: Task, sender: Sender) -> None:
@@ -93,6 +94,9 @@ def _work(source: Source, task: Task, sender: Sender) -> None:
             continue
         now = time.monotonic()
         ordered = sender.ordered(ordered)
+        if sender.handed is not None:
+            change(sender.handed, source, table, memory)
+            sender.handed = None
         level = overload.look({"packets": source.backlog} | table.fullness, now)
         bystanders.admitted = LEVELS[max(level, ordered)]
         if now - said > PAUSE:

@@ -20,6 +20,7 @@ from manager.capture_worker import Task
 from manager.channel import REFUSED, Receiver, Said
 from manager.children import started
 from manager.pipeline import Arrived
+from manager.settings import Settings
 from reassembly.builder import Ahead
 from reassembly.events import Flow, FlowEnd
 from reassembly.objects import Object
@@ -114,6 +115,13 @@ class Workers:
             for worker in self._workers:
                 if worker.receiver is not None:
                     worker.receiver.order(level)
+
+    def change(self, settings: Settings) -> None:
+        """Gives all of them other settings, and those that are started from now on."""
+        for worker in self._workers:
+            worker.task = replace(worker.task, settings=settings)
+            if worker.receiver is not None:
+                worker.receiver.hand(settings)
 
     def renew(self, tasks: Sequence[Task]) -> None:
         """Each ends in order, and is started again with another task."""

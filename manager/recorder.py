@@ -29,7 +29,7 @@ from sensor.segments import FOLDER, Chunk, Segments
 log = logging.getLogger(__name__)
 
 TICK = 50  # ms
-SETTLED = 100_000_000  # ns by which what passed has come out of the kernel's ring
+SETTLED = 200_000_000  # ns by which what passed has come out of the kernel's ring, however it is set
 MESSAGE = 1 << 16
 SILENCE = 600.0  # seconds between two complaints of the disk: small blocks may still fit in
 HOLDER = "."  # the folder; its parents needn't be open to who we become

@@ -20,9 +20,13 @@ _LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06  # BPF_LD|W|ABS, BPF_
 _NUMBER, _ARCHITECTURE = 0, 4  # offsets in struct seccomp_data
 _X32 = 0x40000000  # from here on, numbers of x86_64's other half
 
-# AUDIT_ARCH_, and the numbers of execve, execveat, socket, socketpair, ptrace, process_vm_readv, process_vm_writev,
-# bpf, mount, umount2, pivot_root, chroot, unshare, setns, init_module, finit_module, kexec_load, keyctl, reboot,
-# perf_event_open, userfaultfd
+_CALLS = (
+    "execve", "execveat", "socket", "socketpair", "ptrace", "process_vm_readv", "process_vm_writev", "bpf", "mount",
+    "umount2", "pivot_root", "chroot", "unshare", "setns", "init_module", "finit_module", "kexec_load", "keyctl",
+    "reboot", "perf_event_open", "userfaultfd",
+)  # fmt: skip
+
+# AUDIT_ARCH_, and the numbers of these calls: asm/unistd_64.h, asm-generic/unistd.h
 _KNOWN = {
     "x86_64": (
         0xC000003E,
@@ -35,7 +39,8 @@ _KNOWN = {
 }
 
 
-# The same everywhere: io_uring_setup (which makes sockets, too), open_tree, move_mount, fsopen, fsmount, pidfd_getfd
+# The same everywhere: io_uring_setup makes sockets, too
+_CALLS_EVERYWHERE = ("io_uring_setup", "open_tree", "move_mount", "fsopen", "fsmount", "pidfd_getfd")
 _EVERYWHERE = (425, 428, 429, 430, 432, 438)
 
 

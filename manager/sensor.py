@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from engines.succession import Succession
 from manager import beginning, pools
@@ -12,7 +13,7 @@ from manager.alarms import Alarm, Alarms
 from manager.assembly import build_engines, exact_engines, ledger_folder
 from manager.beginning import Asked
 from manager.capture_workers import Workers
-from manager.ecs import Document, line
+from manager.ecs import Document
 from manager.interfaces import Interfaces
 from manager.ledger import Ledger
 from manager.logs import one_line_logs
@@ -26,13 +27,17 @@ from manager.recording import Recorded
 from manager.reload import Reload
 from manager.renewal import Renewal
 from manager.report import alarm_line, console, report
-from manager.run import documents, say
+from manager.run import documents, outlets, say
 from manager.settings import Settings
-from manager.sinks import JsonLines, Lines, Patient, Sink
+from manager.sinks import Documented, Lines, Patient, Receiver, Sink, printed
 from manager.summary import Summary
 from manager.systemd import Health, ServiceManager, service_manager
 from manager.trouble import Trouble
 from sensor.noun import state
+
+if TYPE_CHECKING:
+    from engines.verdicts import Engine
+    from manager.outlets import Outlets
 
 DRAIN = 10.0  # seconds more than the workers that engines have, at the end
 LOOK = 1.0  # seconds between two looks at the interfaces, and at what the workers count
@@ -50,19 +55,24 @@ def watch(asked: Asked) -> int:
     interfaces = beginning.opened(asked, settings)
     tasks = beginning.tasks(asked, settings, interfaces)
     alarms = Alarms(exact_engines(settings))
-    recording = beginning.recording(asked, settings)
+    recording = beginning.recording(asked, settings, interfaces)
     recorded = None if recording is None else Recorded(recording, settings.sensor.around_alarms)
     pool = Succession(pools.pool(settings, engines, asked.config, asked.rules))
     room = pools.room(settings, pool, alarms.goes_on)
     workers = Workers(tasks, room.ahead)
     reload = Reload(lambda: beginning.settings_of(asked), settings)
     told = documents(settings, live=asked.replay is None, record=settings.sensor.record)
-    renewal = Renewal(reload, service, alarms, told, pool, room, engines)
+    out = outlets(settings, told)
+    renewal = Renewal(reload, service, workers, alarms, told, pool, room, engines)
     _heed(workers, reload, service)
     try:
-        _pass_on(Round(asked, settings, summary, workers, renewal, interfaces, recorded))
+        _pass_on(Round(asked, settings, summary, workers, renewal, interfaces, recorded, out))
+        if out is not None:
+            out.end(settings.elasticsearch.flush_timeout)
     finally:
         workers.close()
+        if out is not None:
+            out.close()
         if recorded is not None:
             recorded.close()
             summary.counters.update(recorded.counters)
@@ -106,6 +116,7 @@ class Round:
         renewal: Renewal,
         interfaces: Interfaces | None,
         recorded: Recorded | None,
+        out: Outlets | None,
     ) -> None:
         self.asked = asked
         self.settings = settings
@@ -115,8 +126,13 @@ class Round:
         self.recorded = recorded
         self.out = Patient(1)
         self.lines = Lines(self.out)
+        self.receivers: list[Receiver] = [printed(self.lines.write)] if asked.json else []
+        if out is not None:
+            self.receivers.append(out.take)
         alarms = renewal.alarms
-        self.minutes = Minutes(renewal.documents, workers, lambda: {"open_alarms": len(alarms)}, _kept(asked, settings))
+        self.minutes = Minutes(
+            renewal.documents, workers, lambda: {"open_alarms": len(alarms)}, _kept(asked, settings, renewal)
+        )
         self._interfaces = interfaces
         self._overload = Overload(settings.overload)
         self._trouble = Trouble(lambda: workers.said.counters)
@@ -140,14 +156,17 @@ class Round:
     def tell(self, said: Iterable[Document]) -> None:
         """Documents that come of no object."""
         for document in said:  # also where nobody reads them: the ledger is written on the way
-            if self.asked.json:
-                self.lines.write(line(document))
+            for receive in self.receivers:
+                receive(document)
         self.lines.flush()
 
     def sinks(self) -> list[Sink]:
         """Who takes what the walk gives."""
-        printed = JsonLines(self.renewal.documents, self.lines.write) if self.asked.json else Told()
-        sinks: list[Sink] = [self.summary, self.minutes, printed]
+        sinks: list[Sink] = [self.summary, self.minutes]
+        if self.receivers:
+            sinks.append(Documented(self.renewal.documents, self.receivers))
+        if not self.asked.json:
+            sinks.append(Told())
         return sinks if self.recorded is None else [*sinks, self.recorded]
 
     def _return(self) -> None:
@@ -155,9 +174,11 @@ class Round:
         if self._interfaces is None or not self._interfaces.returned():
             return
         say("an interface is there again")
-        self.workers.renew(beginning.tasks(self.asked, self.settings, self._interfaces))
-        if self.recorded is not None and (task := beginning.recording(self.asked, self.settings)) is not None:
-            self.recorded.renew(task)
+        settings = self.renewal.reload.running
+        self.workers.renew(beginning.tasks(self.asked, settings, self._interfaces))
+        recording = beginning.recording(self.asked, settings, self._interfaces)
+        if self.recorded is not None and recording is not None:
+            self.recorded.renew(recording)
 
 
 def _pass_on(round_: Round) -> None:
@@ -205,10 +226,17 @@ class Status:
         return f"{rate:.0f} packets/s, {said.flows} flows, {said.lost} packets lost, {self.summary.alarm_count} alarms"
 
 
-def _kept(asked: Asked, settings: Settings) -> Kept:
+def _kept(asked: Asked, settings: Settings, renewal: Renewal) -> Kept:
     own = settings.sensor
     ledger = Ledger(ledger_folder(settings), own.ledger_bytes) if asked.replay is None else None
-    return Kept(beginning.place(asked, settings), ledger, LossWatch(own.loss_minutes, own.loss_share))
+    loss = LossWatch(own.loss_minutes, own.loss_share)
+    return Kept(beginning.place(asked, settings), ledger, loss, lambda: database_ages(renewal.engines))
+
+
+def database_ages(engines: Iterable[Engine]) -> dict[str, float]:
+    """Seconds, by engine; of those that know it."""
+    ages = {engine.name: getattr(engine, "database_age", None) for engine in engines}
+    return {name: age for name, age in ages.items() if age is not None}
 
 
 class Told:

@@ -57,14 +57,14 @@ class FlowTable:
     ) -> None:
         self.counters: Counter[str] = memory.counters
         self.packets = 0
-        self._limits = limits
+        self.limits = limits
         self._memory = memory
-        self._policies = policies or OverlapPolicies()
+        self.policies = policies or OverlapPolicies()
         self._entries: dict[int, Entry] = {}
         self._products: list[Product] = []
         self._announced: list[Expect] = []
-        self._expected = Expected(limits)
-        self.bystanders = Bystanders(limits, low, self._expected.announces)
+        self.expected = Expected(limits)
+        self.bystanders = Bystanders(limits, low, self.expected.announces)
         self._past: dict[int, Past] = {}  # flows that were read at once, by the time of their end
         self._reset: dict[int, Entry] = {}  # had a RST, and end when nothing belies it
         self._limbo: deque[Entry] = deque()  # over, but what they carried may still be announced
@@ -74,7 +74,6 @@ class FlowTable:
         self._held = 0  # bytes behind holes, of all flows
         self._now = 0
         self._swept = 0
-        self._pause = int(min(limits.timeout_syn, limits.timeout_half_closed, limits.timeout_established) * SECOND)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -82,7 +81,7 @@ class FlowTable:
     @property
     def fullness(self) -> dict[str, float]:
         """Which shares of the limits are in use: of `flows`, and of `bytes` behind holes."""
-        limits = self._limits
+        limits = self.limits
         return {"flows": len(self._entries) / limits.flows, "bytes": self._held / limits.total_out_of_order}
 
     def feed(self, batch: PacketBatch) -> Iterator[Product]:
@@ -99,7 +98,7 @@ class FlowTable:
         if len(datagrams):
             yield from self._udp(batch, datagrams)
         self._goes_on(int(batch.time[rows[-1]]))
-        if len(self._entries) > self._limits.flows or self._held > self._limits.total_out_of_order:
+        if len(self._entries) > self.limits.flows or self._held > self.limits.total_out_of_order:
             self._evict()
         yield from self._ready()
 
@@ -162,6 +161,7 @@ class FlowTable:
         groups = self._groups(batch, rows)
         if not len(groups):
             return
+        self._pause = self.limits.pause
         chains = chain(batch, groups, self._pause)
         firsts = Firsts(batch, groups)
         entries, careful, keys = self._entries, chains.careful, groups.keys
@@ -175,7 +175,7 @@ class FlowTable:
 
     def _order(self, groups: Groups) -> list[int]:
         """Groups by time; those that announce other flows before all others."""
-        leaders = self._expected.leaders
+        leaders = self.expected.leaders
         if not leaders:
             return groups.order
         return sorted(groups.order, key=lambda number: groups.keys[number] not in leaders)
@@ -188,7 +188,7 @@ class FlowTable:
             if not self._opens(chains, number, firsts.sides[number]):
                 return False
             flow, side = firsts.flow(number), firsts.sides[number]
-            if chains.whole[number] and not self._expected and self._whole(batch, flow, chains, number, side):
+            if chains.whole[number] and not self.expected and self._whole(batch, flow, chains, number, side):
                 self._past[firsts.keys[number]] = Past(
                     (chains.first_seq[0][number], chains.first_seq[1][number]), chains.lasts[number]
                 )
@@ -259,7 +259,7 @@ class FlowTable:
         past = self._past.get(key)
         if past is None:
             return False
-        if segment.time - past.last <= self._limits.timeout_closed * SECOND and past.knows(segment):
+        if segment.time - past.last <= self.limits.timeout_closed * SECOND and past.knows(segment):
             return True
         del self._past[key]
         return False
@@ -290,9 +290,9 @@ class FlowTable:
         return self._enter(flow, key, side ^ swapped)
 
     def _enter(self, flow: Flow, key: int, orig_side: int) -> Entry:
-        entry = Entry(key, flow, orig_side, self._memory, self._policies, self._products, self._announced)
+        entry = Entry(key, flow, orig_side, self._memory, self.policies, self._products, self._announced)
         self._entries[key] = entry
-        if self._expected and (expect := self._expected.take(flow)) is not None:
+        if self.expected and (expect := self.expected.take(flow)) is not None:
             entry.expect(expect)
         return entry
 
@@ -334,10 +334,10 @@ class FlowTable:
     def _announce(self, leader: Entry) -> None:
         """The announced flow may have begun, even ended, before its announcement was read."""
         if not leader.ended:
-            self._expected.leaders.add(leader.key)
+            self.expected.leaders.add(leader.key)
         announced, self._announced[:] = self._announced[:], []
         for expect in announced:
-            entry = self._expected.announce(expect)
+            entry = self.expected.announce(expect)
             if entry is not None:
                 entry.expect(expect)
 
@@ -347,25 +347,25 @@ class FlowTable:
         if self._announced:
             self._announce(entry)
         if entry.claimable:
-            self._expected.wait(entry)
+            self.expected.wait(entry)
             self._limbo.append(entry)
         else:
             self._finish(entry)
 
     def _finish(self, entry: Entry) -> None:
-        self._expected.forget(entry)
+        self.expected.forget(entry)
         self._products.append(entry.summary())
 
     def _sweep(self) -> None:
         """Ends flows that have been silent too long, and forgets those that ended some time ago."""
         now, self._swept = self._now, self._now
-        forgotten = now - int(self._limits.timeout_closed * SECOND)
-        gone = []
+        forgotten = now - int(self.limits.timeout_closed * SECOND)
+        quiet, gone = now - self.limits.pause, []
         for entry in self._entries.values():
             if entry.ended:
                 if entry.last < forgotten:
                     gone.append(entry)
-            elif now - entry.last > self._pause and now - entry.last > entry.timeout * SECOND:
+            elif entry.last < quiet and now - entry.last > entry.timeout * SECOND:
                 gone.append(entry)
         for entry in gone:
             del self._entries[entry.key]
@@ -382,7 +382,7 @@ class FlowTable:
         for key, entry in tuple(self._reset.items()):
             if entry.ended or entry.connection is None or entry.connection.reset_by is None:
                 del self._reset[key]
-            elif now - entry.last > self._limits.reset_wait * SECOND:
+            elif now - entry.last > self.limits.reset_wait * SECOND:
                 del self._reset[key]
                 self._end(entry, "reset", entry.last)
 
@@ -395,5 +395,5 @@ class FlowTable:
         for entry in order[: max(len(order) // EVICTED_SHARE, 1)]:
             del self._entries[entry.key]
             if not entry.ended:
-                self.counters["flows" if len(order) > self._limits.flows else "total_out_of_order"] += 1
+                self.counters["flows" if len(order) > self.limits.flows else "total_out_of_order"] += 1
                 self._end(entry, "eviction", entry.last)

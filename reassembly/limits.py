@@ -70,3 +70,8 @@ class Limits:
     unpack_members: int = 10_000  # of one container
     unpack_total: int = 50_000  # out of one outermost container, all levels together: some seconds
     unpack_bytes: int = 1 << 30  # out of one outermost container, all levels together
+
+    @property
+    def pause(self) -> int:
+        """Ns of silence before which no TCP flow is over."""
+        return int(min(self.timeout_syn, self.timeout_half_closed, self.timeout_established) * 1e9)

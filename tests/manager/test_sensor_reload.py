@@ -72,6 +72,29 @@ def test_new_rules_hold_for_what_comes_and_no_packet_is_lost(span, served, folde
     assert of(found, "sensor")[-1]["tapscan"]["sensor"]["lost_packets"] == 0
 
 
+def test_new_limits_hold_for_what_comes_also_in_a_worker_that_is_started_later(span, served, folder):
+    folder.settings(workers=2)
+    sensor = Sensor(folder.path, "-i", span.port, "--json", "--config", "own.toml")
+    fetch = span.inside(span.client, sys.executable, TRAFFIC, "fetch", span.SERVER, "a.txt")
+    subprocess.run(fetch, check=True, timeout=SECONDS)
+    sensor.tells(3, "object")
+    folder.settings(workers=2, more="[limits]\nobject_bytes = 1\n[reassembly]\noverlap = 'bsd'\ntrack_vlan = false\n")
+    sensor.process.send_signal(signal.SIGHUP)
+    sensor.says("settings have been read again; only a restart changes reassembly.track_vlan\n")
+    for count in (6, 9):  # what comes while they are handed over may be read with the old ones
+        subprocess.run(fetch, check=True, timeout=SECONDS)
+        sensor.tells(count, "object")
+    for worker in sensor.workers():
+        os.kill(worker, signal.SIGKILL)
+    subprocess.run(fetch, check=True, timeout=SECONDS)
+    sensor.tells(12, "object")
+    code, out, _ = sensor.end()
+    assert code == 0
+    objects = of(documents(out), "object")
+    sizes = [one["file"]["size"] for one in objects if one["network"]["protocol"] in ("http", "ftp-data")]
+    assert (sizes[:2], sizes[4:]) == ([2, 2], [1, 1, 1, 1])
+
+
 def broken_rule(folder):
     folder.rule("Broken", "nothing")
 
