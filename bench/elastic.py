@@ -25,8 +25,8 @@ from manager.spool import Spool
 
 TESTS = Path(__file__).parents[1] / "tests"
 sys.path[:0] = [str(TESTS / "support"), str(TESTS / "cases")]
-from elastic import Elastic
-from nouns import an_object, said, scanned
+from elastic import Elastic  # noqa: E402 - the tests' own server
+from nouns import an_object, said, scanned  # noqa: E402 - and their objects
 
 COUNT = 20_000
 RUNS = 5
