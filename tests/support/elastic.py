@@ -155,7 +155,8 @@ class Elastics:
         key = version, security
         if key not in self._running:
             self._running[key] = Elastic(version, security=security).__enter__()
-        return self._running[key]
+        one = self._running[key]
+        return one if one.alive() else one.restart()
 
     def close(self):
         """Ends all."""
