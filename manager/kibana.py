@@ -144,9 +144,7 @@ def _dashboard(source: Source) -> Body:
         META: {"searchSourceJSON": _json({"filter": [_ours()], "query": kuery("")})},
         "optionsJSON": _json(options | {"useMargins": True}),
         "panelsJSON": _json(panels),
-        "timeFrom": "now-24h",
-        "timeRestore": True,
-        "timeTo": "now",
+        "timeRestore": False,  # who goes from one to the next stays in the same time
         "title": source["title"],
     }
     if "controls" in source:

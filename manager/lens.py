@@ -138,7 +138,8 @@ def _ratio(key: str, metric: Source) -> Iterator[tuple[str, Body]]:
     yield key, _column(metric, "formula", None, "number", "ratio", whole) | {"references": [f"{key}X2"]}
     parts = [f"{key}X0", f"{key}X1"]
     for part, one in zip(parts, metric["ratio"], strict=True):
-        yield part, _metric({"label": f"Part of {metric['label']}"} | one)
+        column = _metric({"label": f"Part of {metric['label']}"} | one)
+        yield part, column | {"params": {"emptyAsNull": False}}  # nothing is 0, not unknown
     place = {"location": {"max": len(text), "min": 0}, "text": text}
     tree = {"tinymathAst": {"args": parts, "name": "divide", "type": "function", **place}}
     about = {"label": f"Part of {metric['label']}"}

@@ -306,3 +306,30 @@ def test_a_panel_of_a_field_that_can_not_be_shown_says_so(field):
     panel = {"title": "odd", "type": "table", "by": [{"terms": field}], "metrics": [{"count": "documents"}]}
     with pytest.raises(ValueError, match=rf"{field}: it is .*, which a panel can't group or count by"):
         lens.attributes(panel)
+
+
+def test_the_panel_of_the_readme_is_one():
+    (text,) = re.findall(r"```json\n(.*?)```", (ROOT / "kibana/README.md").read_text(), re.DOTALL)
+    panel = json.loads(text)
+    (operation, *_) = [
+        column["operationType"]
+        for column in lens.attributes(panel)["state"]["datasourceStates"]["formBased"]["layers"]["layer"][
+            "columns"
+        ].values()
+    ]
+    assert operation == "terms"
+    assert ("index-pattern", panel["view"]) in BY_KEY
+
+
+def test_every_word_of_a_panel_stands_in_the_readme():
+    text = (ROOT / "kibana/README.md").read_text()
+    used = {key for source in kibana.dashboards() for panel in source["panels"] for key in panel}
+    assert {key for key in used - {"id", "title", "what"} if f"`{key}`" not in text} == set()
+    shapes = {panel["shape"] for source in kibana.dashboards() for panel in source["panels"] if "shape" in panel}
+    assert [word for word in {*lens.OPERATIONS, *lens.KINDS} if f"`{word}`" not in text] == []
+    assert [shape for shape in shapes if shape not in text] == []
+
+
+def test_rules_stand_in_the_readme():
+    text = (ROOT / "kibana/README.md").read_text()
+    assert [rule["name"] for rule in RULES if f"| {rule['name'].removeprefix('Tapscan: ')} |" not in text] == []
