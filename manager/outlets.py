@@ -17,6 +17,7 @@ from manager.dead_letters import record
 from manager.ecs import Document, line
 from manager.elastic_client import client
 from manager.options import Stop
+from manager.outputs import check, receiver
 from manager.settings import ElasticsearchSettings, Settings
 from manager.shipper import Receiver, Shipper
 from manager.spool import Record, Spool
@@ -43,7 +44,10 @@ class Outlets:
     @classmethod
     def opened(cls, settings: Settings, documents: Documents) -> Outlets:
         """What the settings name. Raises Stop."""
-        client(settings.elasticsearch)  # mistakes are said now
+        if settings.elasticsearch.urls:
+            client(settings.elasticsearch)  # mistakes are said now
+        for output in settings.output:
+            check(output)
         folder = spool_folder(settings)
         try:
             return cls(settings, folder, documents)
@@ -54,7 +58,7 @@ class Outlets:
         self._documents = documents
         self._folder = folder
         self._spooler = Spooler(Spool(folder, settings.spool.max_bytes), KEPT)
-        self._shipper = Shipper(elasticsearch(settings.elasticsearch), folder, self._tell)
+        self._shippers = {one.name: Shipper(one, folder, self._tell) for one in receivers(settings)}
 
     def take(self, document: Document) -> None:
         """A document; it is on disk soon."""
@@ -66,11 +70,17 @@ class Outlets:
         until = time.monotonic() + seconds
         if not self._spooler.flush(seconds):
             return f"{self._spooler.waits} bytes of documents could not be written to {self._folder}"
-        look, last = Cursor(self._folder, ELASTIC), self._spooler.position
+        left = (self._left(name, until) for name in self._shippers)
+        return "; ".join(text for text in left if text) or None
+
+    def _left(self, name: str, until: float) -> str | None:
+        """What one receiver doesn't have by then."""
+        look, last = Cursor(self._folder, name), self._spooler.position
         while (behind := look.behind()).records and look.position < last:
             if time.monotonic() > until:
-                why = f": {self._shipper.progress.trouble}" if self._shipper.progress.trouble else ""
-                return f"{behind.records} documents stay in {self._folder} until they can be stored{why}"
+                trouble = self._shippers[name].progress.trouble
+                why = f": {trouble}" if trouble else ""
+                return f"{behind.records} documents for {name} stay in {self._folder} until they can be stored{why}"
             time.sleep(LOOK)
         return None
 
@@ -83,7 +93,10 @@ class Outlets:
     def close(self) -> None:
         """What isn't sent stays in the spool."""
         self._spooler.close()
-        self._shipper.close()
+        for shipper in self._shippers.values():
+            shipper.end()
+        for shipper in self._shippers.values():
+            shipper.close()
 
     def _tell(self, message: str) -> None:
         """What the operator has to know is a document as well."""
@@ -101,3 +114,9 @@ def spooled(document: Document) -> Record:
 def elasticsearch(settings: ElasticsearchSettings) -> Receiver:
     """The server, as who takes documents."""
     return Receiver(ELASTIC, lambda: Bulk(client(settings)))
+
+
+def receivers(settings: Settings) -> list[Receiver]:
+    """All that the settings name."""
+    server = [elasticsearch(settings.elasticsearch)] if settings.elasticsearch.urls else []
+    return [*server, *map(receiver, settings.output)]

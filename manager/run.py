@@ -211,7 +211,7 @@ def _account(summary: Summary, timeline: Timeline, path: str, first: bool) -> No
 
 def outlets(settings: Settings, made: Documents) -> Outlets | None:
     """Where documents go beside the screen."""
-    if not settings.elasticsearch.urls:
+    if not settings.elasticsearch.urls and not settings.output:
         return None
     from manager.outlets import Outlets
 
