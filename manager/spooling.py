@@ -58,7 +58,9 @@ class Spooler:
             self._kept.append(record)
             self._taken += 1
             self._size += len(record)
-            self._bounded()
+            if self._size > self._bound:
+                self._tell("the disk is too slow")
+                self._lose(self._bound)
             if len(self._kept) == 1 or self._enough():
                 self._change.notify_all()
             self._begin()
@@ -134,12 +136,17 @@ class Spooler:
             self._change.notify_all()
 
     def _failed(self, batch: Sequence[Record], error: OSError) -> None:
+        why = f"{error.strerror}: {error.filename}"
         with self._change:
             self._kept.extendleft(reversed(batch))
             self._written = None
             self._failing = True
-            self._tell(f"{error.strerror}: {error.filename}")
-            self._bounded(0 if self._closing else self._bound)
+            if self._closing:
+                log.error("%d documents are lost, they can't be brought to the spool: %s", len(self._kept), why)
+                self._lose(0)
+            else:
+                self._tell(why)
+                self._lose(self._bound)
             self._change.notify_all()
 
     def _tell(self, why: str) -> None:
@@ -147,10 +154,9 @@ class Spooler:
             self._told = True
             log.error("documents can't be brought to the spool: %s; they are kept for now", why)
 
-    def _bounded(self, bound: int | None = None) -> None:
-        """The oldest go."""
-        while self._kept and self._size > (self._bound if bound is None else bound):
-            self._tell("the disk is too slow")
+    def _lose(self, bound: int) -> None:
+        """The oldest ones over the bound."""
+        while self._kept and self._size > bound:
             self._size -= len(self._kept.popleft())
             self.lost += 1
 
