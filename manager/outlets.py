@@ -17,7 +17,7 @@ from manager.dead_letters import record
 from manager.ecs import Document, line
 from manager.elastic_client import client
 from manager.options import Stop
-from manager.outputs import check, receiver
+from manager.outputs import receiver
 from manager.settings import ElasticsearchSettings, Settings
 from manager.shipper import Receiver, Shipper
 from manager.spool import Record, Spool
@@ -39,10 +39,6 @@ class Outlets:
     @classmethod
     def opened(cls, settings: Settings, documents: Documents, there: Path | None = None) -> Outlets:
         """What the settings name. `there`: another path to the spool. Raises Stop."""
-        if settings.elasticsearch.urls:
-            client(settings.elasticsearch)  # mistakes are said now
-        for output in settings.output:
-            check(output)
         folder = spool_folder(settings)
         try:
             return cls(settings, there or folder, documents)
@@ -50,10 +46,11 @@ class Outlets:
             raise Stop(f"spool.directory: {error.filename or folder}: {error.strerror}") from None
 
     def __init__(self, settings: Settings, folder: Path, documents: Documents) -> None:
+        found = receivers(settings)  # mistakes are said before anything begins
         self._documents = documents
         self._folder, self._shown = folder, spool_folder(settings)
         self._spooler = Spooler(Spool(folder, settings.spool.max_bytes), KEPT)
-        self._shippers = {one.name: Shipper(one, folder, self._tell) for one in receivers(settings)}
+        self._shippers = {one.name: Shipper(one, folder, self._tell) for one in found}
 
     def take(self, document: Document) -> None:
         """A document; it is on disk soon."""
@@ -108,10 +105,11 @@ def spooled(document: Document) -> Record:
 
 def elasticsearch(settings: ElasticsearchSettings) -> Receiver:
     """The server, as who takes documents."""
-    return Receiver(ELASTIC, lambda: Bulk(client(settings)))
+    made = Bulk(client(settings))
+    return Receiver(ELASTIC, lambda: made)
 
 
 def receivers(settings: Settings) -> list[Receiver]:
-    """All that the settings name."""
+    """All that the settings name. Raises Stop."""
     server = [elasticsearch(settings.elasticsearch)] if settings.elasticsearch.urls else []
     return [*server, *map(receiver, settings.output)]

@@ -16,7 +16,7 @@ from manager.bulk import Dead, Later, Outcome, Refused
 from manager.chosen import Chosen, Item
 from manager.leaves import at
 from manager.options import Stop
-from manager.output_secrets import readable, secret
+from manager.output_secrets import secret
 from manager.output_settings import KafkaSettings
 from manager.spool import Record
 
@@ -33,6 +33,13 @@ REFUSED = (
 )  # fmt: skip
 
 
+def certificates(settings: KafkaSettings) -> dict[str, str]:
+    """Whom it believes, and who we are, read now. Raises Stop."""
+    key = settings.key_file or settings.cert_file
+    files = {"ssl.ca.pem": settings.ca_file, "ssl.certificate.pem": settings.cert_file, "ssl.key.pem": key}
+    return {name: str(secret(settings.name, name, path, "")) for name, path in files.items() if path}
+
+
 class KafkaTarget:
     """Raises Stop when the client or a secret can't be had. Its threads begin with the first message."""
 
@@ -45,7 +52,7 @@ class KafkaTarget:
         self._password = secret(settings.name, "password_file", settings.password_file, PASSWORD)
         if settings.username and not self._password:
             raise Stop(f"output {settings.name}: username is given and no password: name a password_file")
-        readable(settings, "ca_file", "cert_file", "key_file")
+        self._certificates = certificates(settings) if settings.tls else {}
         self._chosen = Chosen(settings.datasets, settings.format)
         self._producer: Producer | None = None
         self._trouble = ""  # what the client says of its connections
@@ -134,9 +141,7 @@ class KafkaTarget:
             "linger.ms": 5,
             "security.protocol": ("sasl_" if own.username else "") + ("ssl" if own.tls else "plaintext"),
         }
-        files = {"ssl.ca.location": own.ca_file, "ssl.certificate.location": own.cert_file}
-        files["ssl.key.location"] = own.key_file or own.cert_file
-        words |= {key: path for key, path in files.items() if path and own.tls}
+        words |= self._certificates
         if own.username:
             words |= {"sasl.mechanisms": own.mechanism, "sasl.username": own.username, "sasl.password": self._password}
         return words

@@ -11,11 +11,12 @@ from typing import Any
 import orjson
 from rich.text import Text
 
+from manager.assembly import spool_folder
 from manager.cursor import Cursor
 from manager.dead_letters import DeadLetters
 from manager.effective import effective
 from manager.options import Stop
-from manager.outlets import ELASTIC, spool_folder
+from manager.outlets import ELASTIC
 from manager.output_settings import OutputSettings
 from manager.report import console, plain_table
 from manager.rows import size

@@ -21,11 +21,10 @@ TARGETS: dict[str, Callable[[Any], Target]] = {
 }
 
 
-def check(settings: OutputSettings) -> None:
-    """Raises Stop when a secret, a certificate or a package is missing: said before anything begins."""
-    TARGETS[settings.kind](settings).close()
-
-
 def receiver(settings: OutputSettings) -> Receiver:
-    """Made when it is needed, in the process that ships."""
-    return Receiver(settings.name, lambda: TARGETS[settings.kind](settings))
+    """Raises Stop when a secret, a certificate or a package is missing.
+
+    What it reads it reads now, while the process has its rights; it opens and connects when there is something to send.
+    """
+    target = TARGETS[settings.kind](settings)
+    return Receiver(settings.name, lambda: target)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import socket
 import subprocess
 import time
@@ -12,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Thread
 
 import pytest
+from certificates import certificates
 from fakes import Kitchen
 from hosts import TAPSCAN, Hosts, needed
 from samples import object_of

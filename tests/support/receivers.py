@@ -141,7 +141,7 @@ class Web(Receiver):
         self.url = f"http{'s' if folder else ''}://{HOST}:{self._server.server_port}/hook"
         self._runs(self._server.serve_forever, 0.01)
 
-    def _handler(receiver):  # noqa: N805 - the handler has a self of its own
+    def _handler(receiver):
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
