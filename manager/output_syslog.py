@@ -106,11 +106,12 @@ class SyslogTarget:
         plain.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if self._context is None:
             return plain
+        secured = plain
         try:
             secured = self._context.wrap_socket(plain, server_hostname=self._host)
             _accepted(secured)
         except OSError:
-            plain.close()
+            secured.close()
             raise
         return secured
 
@@ -125,7 +126,7 @@ class SyslogTarget:
         self._leave()
 
 
-def _accepted(connection: ssl.SSLSocket) -> None:
+def _accepted(connection: socket.socket) -> None:
     """With TLS 1.3 a receiver says only after the handshake that it doesn't want us; most say something anyhow."""
     select.select([connection], [], [], VERDICT)
     if _closed(connection):

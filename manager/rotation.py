@@ -65,11 +65,15 @@ def _pack(path: Path) -> None:
 
     packed, part = path.with_name(path.name + PACKED), path.with_name(path.name + PART)
     if not packed.exists():
-        opened: Any = igzip.open  # it carries no types
-        with path.open("rb") as plain, opened(part, "wb") as file:
-            shutil.copyfileobj(plain, file, 1 << 20)
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
+        try:
+            opened: Any = igzip.open  # it carries no types
+            with path.open("rb") as plain, opened(part, "wb") as file:
+                shutil.copyfileobj(plain, file, 1 << 20)
+            with part.open("rb") as file:
+                os.fsync(file.fileno())
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
         part.chmod(path.stat().st_mode & 0o777)
         part.rename(packed)
         keep_name(path.parent)

@@ -88,6 +88,7 @@ class Stream(Receiver):
         with contextlib.suppress(OSError, ValueError), connection:
             if self._context is not None:
                 connection = self._context.wrap_socket(connection, server_side=True)
+                self._open.append(connection)
             with connection, connection.makefile("rb") as file:
                 while count := b"".join(iter(lambda: file.read(1).strip(), b"")):
                     self.came.put(file.read(int(count)))
