@@ -38,8 +38,11 @@ class WebhookTarget:
     """Raises Stop when a secret or a certificate can't be had."""
 
     def __init__(self, settings: WebhookSettings) -> None:
-        from urllib3 import PoolManager, Timeout
+        from urllib3 import PoolManager, Timeout, disable_warnings
+        from urllib3.exceptions import InsecureRequestWarning
 
+        if not settings.verify:
+            disable_warnings(InsecureRequestWarning)  # it was asked for
         self._settings = settings
         self._key = secret(settings.name, "secret_file", settings.secret_file, SECRET)
         self._token = secret(settings.name, "token_file", settings.token_file, TOKEN)
@@ -79,7 +82,7 @@ class WebhookTarget:
         return []
 
     def _post(self, items: Sequence[Item]) -> tuple[int, str]:
-        """Its status, and what it says in a line. Raises Later."""
+        """Its status, and what it says in a line. Raises Later, and Refused where its certificate isn't believed."""
         from urllib3.exceptions import HTTPError
 
         body = self._body(items)
@@ -88,7 +91,8 @@ class WebhookTarget:
                 "POST", self._settings.url, body=body, headers=self._headers(body), redirect=False, preload_content=True
             )
         except (HTTPError, OSError) as error:
-            raise Later(_why(error)) from None
+            why = _why(error)
+            raise (Refused if "CERTIFICATE_VERIFY_FAILED" in why else Later)(why) from None
         where = f" to {answer.headers['Location']}" if "Location" in answer.headers else ""
         said = answer.data[:200].decode("utf-8", "replace") if answer.status >= 400 else ""
         return answer.status, " ".join(f"{answer.status} {answer.reason or ''}{where} {said}".split())
