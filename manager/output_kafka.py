@@ -23,8 +23,8 @@ from manager.spool import Record
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Producer
 
-log = logging.getLogger(__name__)
-
+CLIENT = logging.getLogger(f"{__name__}.client")  # the library says each failed try
+CLIENT.setLevel(logging.CRITICAL)
 PASSWORD = "TAPSCAN_KAFKA_PASSWORD"
 TOO_LARGE = ("MSG_SIZE_TOO_LARGE", "RECORD_LIST_TOO_LARGE", "INVALID_RECORD")
 REFUSED = (
@@ -63,7 +63,8 @@ class KafkaTarget:
         if items := self._chosen.of(records, outcome):
             said = self._produced(items)
             for item, error in zip(items, said, strict=True):
-                self._judge(item, error, outcome)
+                alone = len(items) > 1 and _name(error) in TOO_LARGE  # a broker refuses what came with it as well
+                self._judge(item, self._produced([item])[0] if alone else error, outcome)
         if outcome.again and not outcome.stored and not outcome.dead:
             raise Later(outcome.why)
         return outcome
@@ -105,7 +106,7 @@ class KafkaTarget:
         if error is None:
             outcome.stored += 1
             return
-        name, why = (error, error) if isinstance(error, str) else (error.name(), error.str())
+        name, why = _name(error), error if isinstance(error, str) else error.str()
         if name in TOO_LARGE:
             outcome.dead.append(Dead(item.record, 413, why))
             return
@@ -121,7 +122,7 @@ class KafkaTarget:
         from confluent_kafka import Producer
 
         if self._producer is None:
-            self._producer = Producer(self._words() | {"error_cb": self._heard, "logger": log})
+            self._producer = Producer(self._words() | {"error_cb": self._heard, "logger": CLIENT})
         self._trouble = ""
         return self._producer
 
@@ -134,6 +135,7 @@ class KafkaTarget:
         words: dict[str, Any] = {
             "bootstrap.servers": ",".join(own.servers),
             "client.id": "tapscan",
+            "log_level": 0,  # what matters comes as an error
             "acks": "all",
             "enable.idempotence": True,
             "compression.type": own.compression,
@@ -152,3 +154,7 @@ class KafkaTarget:
             self._producer.purge()
             self._producer.flush(1.0)
             self._producer = None
+
+
+def _name(error: KafkaError | str | None) -> str:
+    return "" if error is None else error if isinstance(error, str) else error.name()
