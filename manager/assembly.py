@@ -91,6 +91,11 @@ def ledger_folder(settings: Settings) -> Path:
     return Path(settings.sensor.ledger or state_directory() / "coverage")
 
 
+def spool_folder(settings: Settings) -> Path:
+    """Where documents lie until they are sent, and after."""
+    return Path(settings.spool.directory or state_directory() / "spool")
+
+
 def state_directory() -> Path:
     """Where what outlasts a run is kept: systemd's StateDirectory, or the user's own (XDG Base Directory)."""
     if named := os.environ.get("STATE_DIRECTORY"):

@@ -13,15 +13,17 @@ import pickle
 import pkgutil
 import signal
 import socket
+import sys
 import time
 from collections import Counter
 
 from manager.assembly import change, flow_table, fragment_limits, overlap_policies
 from manager.channel import MESSAGE, Said, Sender
+from manager.children import NO_MEMORY
 from manager.logs import one_line_logs
 from manager.overload import LEVELS, Overload
 from manager.pipeline import Source, Watch
-from manager.privileges import give_up
+from manager.privileges import give_up, named
 from manager.settings import Settings
 from reassembly.builder import Memory
 from reassembly.protocols import ORDER, speakers
@@ -52,13 +54,18 @@ def main(descriptor: int) -> None:
     channel = socket.socket(fileno=descriptor)
     task: Task = pickle.loads(channel.recv(2 * MESSAGE))  # from the manager
     one_line_logs(task.verbose)
+    named("tapscan-worker")
     source = _source(task)
     load_all()
     give_up(task.settings.sensor.user, task.settings.sensor.temporary)
     signal.signal(signal.SIGTERM, lambda *_: source.stop())
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the manager is gone
+    try:
         _work(source, task, Sender(channel))
+    except (BrokenPipeError, ConnectionResetError):  # the manager is gone
+        return
+    except MemoryError:  # of the system (ulimit -v); all of it comes back to who is started next
+        sys.exit(NO_MEMORY)
 
 
 def _source(task: Task) -> Source:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 ABOUT = "A passive network malware sensor: puts e-mails, web pages and files together from packets and scans them."
 SCAN = """Exit code: 0 nothing found, 1 something malicious, 2 an input or engine could not be used (all else is done
 and shown, whatever was found)."""
-LIVE = """Exit code: 0 ended by a signal, 2 it could not begin, or an engine could not be used."""
+LIVE = """Exit code: 0 ended by a signal, 2 it could not begin, or an engine could not be used, 141 nobody reads its
+output any more, and neither --record nor [sensor] ledger gives it something else to do."""
 HOST = """Runs until it is ended. Which engines this host has says its own settings file. Exit code: 0 ended, 2 could
 not be started."""
 MOST_WORKERS = 256

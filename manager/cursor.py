@@ -168,6 +168,8 @@ def stored(path: Path) -> Place | None:
         data = path.read_bytes()
     except FileNotFoundError:
         return None
+    if not data:  # it is being made
+        return None
     places = [place for at in (0, _APART) if (place := _unpacked(data[at:])) is not None]
     if not places:
         log.error("%s is damaged: the spool is read from its oldest record on", path)

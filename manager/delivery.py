@@ -16,6 +16,7 @@ from sensor.noun import state
 log = logging.getLogger(__name__)
 
 MOST = 1000  # documents of a request
+GROWTH = 16  # by this part requests grow after one that was too large: to grow is to waste one request, again and again
 SHORTEST, LONGEST = 0.5, 30.0  # seconds between two tries
 REFUSED = 60.0  # seconds until it looks whether we may write now
 
@@ -72,7 +73,7 @@ class Delivery:
             else:
                 self._count(outcome)
                 left[: len(part)] = outcome.again
-                tries = tries + 1 if outcome.again else 0
+                tries = tries + 1 if outcome.again and not outcome.stored else bool(outcome.again)
                 self.pause(tries, outcome.why) if outcome.again else self._well()
         return not left
 
@@ -114,4 +115,4 @@ class Delivery:
         if self.progress.trouble:
             log.warning("%s takes documents again", self._receiver)
         self.progress.trouble, self.progress.refused = "", False
-        self._many = min(self._many * 2, MOST)
+        self._many = min(self._many + max(self._many // GROWTH, 1), MOST)

@@ -6,6 +6,7 @@ never from the settings themselves. It tries nothing twice: who asks knows what 
 
 from __future__ import annotations
 
+import logging
 import os
 import ssl
 from pathlib import Path
@@ -25,6 +26,7 @@ def client(settings: ElasticsearchSettings) -> Elasticsearch:
     """A client; it connects when it is used. Raises Stop when a secret or a certificate can't be had."""
     from elasticsearch import Elasticsearch  # 0.2 s
 
+    logging.getLogger("elastic_transport.node_pool").setLevel(logging.ERROR)  # a line for each try that fails
     given: dict[str, Any] = {"max_retries": 0, "request_timeout": settings.timeout, "http_compress": settings.compress}
     given |= _identity(settings)
     if any(url.startswith("https:") for url in settings.urls):

@@ -104,10 +104,17 @@ def _there(server: Elasticsearch, template: Template) -> Body | None:
     """What the server has in the place of a template."""
     answer = _ask(server, "GET", _path(template))
     if template.kind == "role":
-        found: Body | None = answer and answer.get(template.name)
-        return found
+        return _role_as_put((answer or {}).get(template.name))
     every: list[Body] = (answer or {}).get(f"{template.kind}_templates", [])
     return every[0][f"{template.kind}_template"] if every else None
+
+
+def _role_as_put(there: Body | None) -> Body | None:
+    """A role without what a server says of each of its privileges by itself."""
+    if there is None:
+        return None
+    own = "names", "privileges"
+    return there | {"indices": [{key: one[key] for key in own if key in one} for one in there.get("indices", ())]}
 
 
 def _kept(server: Elasticsearch) -> dict[str, int]:
@@ -213,10 +220,20 @@ def _outdated(server: Elasticsearch) -> Iterator[tuple[str, list[str]]]:
         name, newest = stream["name"], max(stream["backing_indices"], key=lambda one: int(one.rpartition("-")[2]))
         if (next_one := _ask(server, "POST", f"/_index_template/_simulate_index/{name}")) is None:
             continue
-        new = flat(next_one["template"]["mappings"])
-        old = flat(_ask(server, "GET", f"/{newest}/_mapping")[newest]["mappings"])
-        if keys := sorted(key for key in new.keys() | old.keys() if new.get(key) != old.get(key)):
-            yield name, [key.replace("properties.", "") for key in keys]
+        old = _ask(server, "GET", f"/{newest}/_mapping")[newest]["mappings"]
+        if keys := mapped_otherwise(old, next_one["template"]["mappings"]):
+            yield name, keys
+
+
+def mapped_otherwise(old: Body, new: Body) -> list[str]:
+    """The keys that differ; not the `value` that the first document gives a constant_keyword."""
+    before, after = flat(old), flat(new)
+    keys = (key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
+    return sorted(
+        key.replace("properties.", "")
+        for key in keys
+        if not (key.endswith(".value") and before.get(f"{key[:-5]}type") == "constant_keyword")
+    )
 
 
 def _say(lines: Iterator[str]) -> int:

@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 from rich.text import Text
 
+from manager.assembly import spool_folder
 from manager.bulk import Bulk, said
 from manager.coverage import MINUTE
 from manager.cursor import SUFFIX, Cursor
@@ -26,7 +27,7 @@ from manager.ecs import Document, timestamp
 from manager.effective import effective
 from manager.elastic_client import client
 from manager.options import Stop
-from manager.outlets import ELASTIC, spool_folder, spooled
+from manager.outlets import ELASTIC, spooled
 from manager.periods import moment
 from manager.report import console, plain_table
 from manager.rows import size

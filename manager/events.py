@@ -29,6 +29,7 @@ from manager.fields import (
 from manager.observer import Observer
 from reassembly.events import Flow
 from reassembly.objects import Object
+from sensor.picked import file_of
 
 if TYPE_CHECKING:
     from engines.outcome import Scanned
@@ -139,7 +140,7 @@ class Documents:
             "engines": engine_fields(alarm.verdicts),
         }
         if self._record is not None:
-            document["tapscan"]["alarm"]["packets"] = os.path.join(self._record, f"{alarm.id}.pcapng")  # noqa: PTH118 - a text
+            document["tapscan"]["alarm"]["packets"] = os.path.join(self._record, file_of(alarm.id))  # noqa: PTH118 - a text
         document["related"]["hash"] = list(dict.fromkeys(scanned.target.sha256 for scanned in alarm.found))
         merge(document, alarm.facts)
         return document

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from manager.assembly import state_directory
+from manager.assembly import spool_folder
 from manager.bulk import Bulk
 from manager.cursor import Cursor
 from manager.dead_letters import record
@@ -32,27 +32,22 @@ KEPT = 64 << 20  # bytes of documents that wait for a disk that is full
 LOOK = 0.05  # seconds
 
 
-def spool_folder(settings: Settings) -> Path:
-    """Where documents lie until they are sent, and after."""
-    return Path(settings.spool.directory or state_directory() / "spool")
-
-
 class Outlets:
     """Raises OSError when there can't be a spool."""
 
     @classmethod
-    def opened(cls, settings: Settings, documents: Documents) -> Outlets:
-        """What the settings name. Raises Stop."""
+    def opened(cls, settings: Settings, documents: Documents, there: Path | None = None) -> Outlets:
+        """What the settings name. `there`: another path to the spool. Raises Stop."""
         client(settings.elasticsearch)  # mistakes are said now
         folder = spool_folder(settings)
         try:
-            return cls(settings, folder, documents)
+            return cls(settings, there or folder, documents)
         except OSError as error:
             raise Stop(f"spool.directory: {error.filename or folder}: {error.strerror}") from None
 
     def __init__(self, settings: Settings, folder: Path, documents: Documents) -> None:
         self._documents = documents
-        self._folder = folder
+        self._folder, self._shown = folder, spool_folder(settings)
         self._spooler = Spooler(Spool(folder, settings.spool.max_bytes), KEPT)
         self._shipper = Shipper(elasticsearch(settings.elasticsearch), folder, self._tell)
 
@@ -65,12 +60,12 @@ class Outlets:
         """Waits until everything is stored; says what isn't after so many seconds."""
         until = time.monotonic() + seconds
         if not self._spooler.flush(seconds):
-            return f"{self._spooler.waits} bytes of documents could not be written to {self._folder}"
+            return f"{self._spooler.waits} bytes of documents could not be written to {self._shown}"
         look, last = Cursor(self._folder, ELASTIC), self._spooler.position
         while (behind := look.behind()).records and look.position < last:
             if time.monotonic() > until:
                 why = f": {self._shipper.progress.trouble}" if self._shipper.progress.trouble else ""
-                return f"{behind.records} documents stay in {self._folder} until they can be stored{why}"
+                return f"{behind.records} documents stay in {self._shown} until they can be stored{why}"
             time.sleep(LOOK)
         return None
 

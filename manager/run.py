@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from manager.assembly import (
     fragment_limits,
     observer,
     overlap_policies,
+    spool_folder,
     state_directory,
 )
 from manager.ecs import line
@@ -209,13 +211,13 @@ def _account(summary: Summary, timeline: Timeline, path: str, first: bool) -> No
         summary.unusable_inputs.append(timeline.failed)
 
 
-def outlets(settings: Settings, made: Documents) -> Outlets | None:
-    """Where documents go beside the screen."""
+def outlets(settings: Settings, made: Documents, there: Callable[[Path], Path] = lambda path: path) -> Outlets | None:
+    """Where documents go beside the screen. `there`: another path to the spool."""
     if not settings.elasticsearch.urls:
         return None
     from manager.outlets import Outlets
 
-    return Outlets.opened(settings, made)
+    return Outlets.opened(settings, made, there(spool_folder(settings)))
 
 
 def _print_coverage(settings: Settings, summary: Summary, write: Write) -> None:
@@ -258,5 +260,6 @@ def _trouble(options: Options, summary: Summary) -> None:
 
 
 def say(text: str) -> None:
-    """One line on standard error."""
-    sys.stderr.write(f"tapscan: {visible(text)}\n")
+    """One line on standard error, if somebody reads it."""
+    with contextlib.suppress(BrokenPipeError):
+        sys.stderr.write(f"tapscan: {visible(text)}\n")

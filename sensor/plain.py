@@ -49,9 +49,16 @@ def opened_plain(
     made = opened(interface, size, options, group=group, ring=False)
     made.setsockopt(SOL_PACKET, _AUXDATA, 1)
     made.setsockopt(socket.SOL_SOCKET, _TIMESTAMP, 1)
-    made.setsockopt(socket.SOL_SOCKET, _RECEIVE_BUFFER, min(size.block * size.blocks, 1 << 30))
+    _give_room(made, min(size.block * size.blocks, 1 << 30))
     made.setblocking(False)
     return made
+
+
+def _give_room(made: socket.socket, size: int) -> None:
+    try:
+        made.setsockopt(socket.SOL_SOCKET, _RECEIVE_BUFFER, size)
+    except PermissionError:  # without CAP_NET_ADMIN it is what everybody may have
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
 
 
 class Plain:

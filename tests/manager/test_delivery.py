@@ -74,7 +74,25 @@ def test_a_request_too_large_is_halved_and_grows_again(letters):
     receiver = Receiver(most=2)
     assert delivered(receiver, letters)[0]
     assert receiver.taken == RECORDS
-    assert receiver.requests[:4] == [8, 4, 2, 4]
+    assert receiver.requests[:4] == [8, 4, 2, 3]
+
+
+def test_requests_that_were_too_large_once_are_seldom_so_again(letters):
+    """As behind a proxy that takes 1 MB."""
+    receiver = Receiver(most=320)
+    assert delivered(receiver, letters, RECORDS * 2_000)[0]
+    large = sum(count > 320 for count in receiver.requests)
+    assert 2 < large < len(receiver.requests) / 4
+    assert sum(receiver.requests) < 16_000 * 1.4
+
+
+def test_it_waits_longer_only_where_nothing_is_taken(letters, monkeypatch):
+    waits = []
+    monkeypatch.setattr(Delivery, "pause", lambda self, tries, why: waits.append(tries))
+    some = [lambda sent: Outcome(stored=1, again=list(sent[1:]), why="429")] * 3
+    none = [lambda sent: Outcome(again=list(sent), why="429")] * 2
+    assert delivered(Receiver(*none, *some, *none), letters)[0]
+    assert waits == [1, 2, 1, 1, 1, 2, 3]
 
 
 def test_one_document_too_large_is_a_dead_letter(letters):

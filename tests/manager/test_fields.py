@@ -11,20 +11,16 @@ from made import FACTS, TYPED, carried, documents, fits, unfit
 from sensing import Sensor, fetch
 from sensing import documents as read
 
-from manager.cli import do
-
 ROOT = Path(__file__).parents[2]
 CASES = ROOT / "tests" / "cases"
 NAMES = sorted(path.parent.name for path in CASES.glob("*/make.py"))
 
 
 @pytest.mark.parametrize("case", NAMES)
-def test_fields_of_a_case(case, tmp_path, monkeypatch, capfd):
-    monkeypatch.chdir(tmp_path)
-    make(CASES / case, Path("input.pcap"))
+def test_fields_of_a_case(case, tmp_path, tapscan):
+    make(CASES / case, tmp_path / "input.pcap")
     command = getattr(maker(CASES / case), "COMMAND", "extract")
-    do([command, "--json", "--config", str(CASES / "tapscan.toml"), "input.pcap"])
-    found = read(capfd.readouterr().out)
+    found = read(tapscan(command, "--json", "--config", CASES / "tapscan.toml", "input.pcap").stdout)
     assert found
     assert unfit(found) == []
 

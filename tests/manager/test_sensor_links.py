@@ -169,4 +169,4 @@ def test_what_is_missing_is_said(span, tmp_path):
     (found,) = of(heard(span, frames, tmp_path), "object")
     assert not found["tapscan"]["object"]["complete"]
     assert found["tapscan"]["object"]["missing_bytes"] == len(lost.load)
-    assert found["tapscan"]["object"]["cut"] == "gap"
+    assert found["tapscan"]["object"]["cut"] == "capture_loss"  # the client has acknowledged it

@@ -132,6 +132,7 @@ def documents(draw):
         make.alarm(raise_alarm(draw(flows), found, draw(st.integers(0, 9)))),
         make.coverage(draw(rows)),
         make.sensor(draw(times), figures, latency, {draw(names): did}),
+        make.engine(draw(times), draw(names), did, draw(st.none() | seconds)),
         make.health(draw(times), draw(some)),
         make.scan_host(draw(hosts)),
         make.scan_host(draw(hosts), draw(engines)),
