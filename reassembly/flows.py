@@ -22,6 +22,7 @@ from reassembly.events import CloseHow, Data, Expect, Flow, FlowEnd
 from reassembly.expected import Expected
 from reassembly.grouping import Chains, Groups, Ints, Salt, chain, group_rows, shard_rows
 from reassembly.identity import Firsts, begun
+from reassembly.idle import Idle
 from reassembly.limits import Limits
 from reassembly.objects import Object
 from reassembly.segment_rows import segments_of
@@ -30,9 +31,8 @@ from reassembly.tcp import Segment
 from reassembly.whole import Past, summary, turns
 from sensor.packets import RST, SYN, TCP, UDP, PacketBatch
 
-SWEEP = 1 * SECOND  # of packet time between two looks at all flows
+SWEEP = 1 * SECOND  # of packet time between two looks at flows that may be over
 SET_BACK = 60 * SECOND  # no packet comes so late
-EVICTED_SHARE = 16  # over the limit, one flow in so many goes at once: sorting them all is seldom needed then
 
 TOGETHER, TOGETHER_BYTES = 256, 1 << 20  # products handed on at once: each stage of the walk runs faster unbroken
 
@@ -61,8 +61,10 @@ class FlowTable:
         self._memory = memory
         self._policies = policies or OverlapPolicies()
         self._entries: dict[int, Entry] = {}
+        self._idle = Idle(limits, self._entries, self.counters)
         self._products: list[Product] = []
         self._announced: list[Expect] = []
+        self._emitted = self._products, self._announced
         self._expected = Expected(limits)
         self.bystanders = Bystanders(limits, low, self._expected.announces)
         self._past: dict[int, Past] = {}  # flows that were read at once, by the time of their end
@@ -74,7 +76,9 @@ class FlowTable:
         self._held = 0  # bytes behind holes, of all flows
         self._now = 0
         self._swept = 0
-        self._pause = int(min(limits.timeout_syn, limits.timeout_half_closed, limits.timeout_established) * SECOND)
+        self._rest = int(limits.rest * SECOND)
+        shortest = min(limits.timeout_syn, limits.timeout_half_closed, limits.timeout_established, limits.rest)
+        self._pause = int(shortest * SECOND)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -99,8 +103,7 @@ class FlowTable:
         if len(datagrams):
             yield from self._udp(batch, datagrams)
         self._goes_on(int(batch.time[rows[-1]]))
-        if len(self._entries) > self._limits.flows or self._held > self._limits.total_out_of_order:
-            self._evict()
+        self._evict()
         yield from self._ready()
 
     def wait(self, now: int) -> Iterator[Product]:
@@ -115,6 +118,7 @@ class FlowTable:
         self._past.clear()
         self._now += by
         self._swept += by
+        self._idle.again(self._now)
 
     def _goes_on(self, time: int) -> None:
         """Times of packets waver, but one far in the past is of a clock that was set back."""
@@ -123,6 +127,7 @@ class FlowTable:
             self._now = self._swept = time
             for one in self._dated():
                 one.last = min(one.last, time)
+            self._idle.again(time)
         self._now = max(self._now, time)
         if self._now - self._swept >= SWEEP:
             self._sweep()
@@ -267,6 +272,8 @@ class FlowTable:
     def _careful(self, entry: Entry, segment: Segment) -> None:
         assert entry.connection is not None
         before = entry.held
+        if segment.time - entry.last > self._rest:
+            entry.slim()
         entry.connection.segment(segment)
         self._held += entry.held - before
         entry.last = segment.time
@@ -290,8 +297,9 @@ class FlowTable:
         return self._enter(flow, key, side ^ swapped)
 
     def _enter(self, flow: Flow, key: int, orig_side: int) -> Entry:
-        entry = Entry(key, flow, orig_side, self._memory, self._policies, self._products, self._announced)
+        entry = Entry(key, flow, orig_side, self._memory, self._policies, self._emitted)
         self._entries[key] = entry
+        self._idle.enter(entry)
         if self._expected and (expect := self._expected.take(flow)) is not None:
             entry.expect(expect)
         return entry
@@ -316,9 +324,10 @@ class FlowTable:
 
     def _datagram(self, batch: PacketBatch, row: int, direction: int, entry: Entry) -> None:
         start, length, time = int(batch.payload[row]), int(batch.length[row]), int(batch.time[row])
+        assert entry.datagrams is not None
         entry.last = time
-        entry.packets[direction] += 1
-        entry.octets[direction] += length
+        entry.datagrams[direction] += 1
+        entry.datagrams[2 + direction] += length
         if length and entry.reads:
             entry.take(Data(direction, bytes(batch.buffer[start : start + length]), time, time))
 
@@ -360,17 +369,16 @@ class FlowTable:
         """Ends flows that have been silent too long, and forgets those that ended some time ago."""
         now, self._swept = self._now, self._now
         forgotten = now - int(self._limits.timeout_closed * SECOND)
-        gone = []
-        for entry in self._entries.values():
+        patience = self._idle.patience
+        for entry in self._idle.due(now):
             if entry.ended:
                 if entry.last < forgotten:
-                    gone.append(entry)
-            elif now - entry.last > self._pause and now - entry.last > entry.timeout * SECOND:
-                gone.append(entry)
-        for entry in gone:
-            del self._entries[entry.key]
-            if not entry.ended:
-                self._end(entry, "timeout", entry.last)
+                    del self._entries[entry.key]
+                else:
+                    self._idle.watch(entry, entry.last + now - forgotten + SECOND)
+            elif (how := self._idle.over(entry, now, patience)) is not None:
+                del self._entries[entry.key]
+                self._end(entry, how, entry.last)
         for key in [key for key, past in takewhile(lambda one: one[1].last < forgotten, self._past.items())]:
             del self._past[key]
         self._end_reset(now)
@@ -391,9 +399,8 @@ class FlowTable:
 
         Dharmapurikar and Paxson (USENIX Security 2005): neither the oldest nor a random flow may pay for a flood.
         """
-        order = sorted(self._entries.values(), key=lambda one: (not one.ended, one.established, -one.held, one.last))
-        for entry in order[: max(len(order) // EVICTED_SHARE, 1)]:
+        for entry, limit in self._idle.excess(lambda: self._held > self._limits.total_out_of_order):
             del self._entries[entry.key]
             if not entry.ended:
-                self.counters["flows" if len(order) > self._limits.flows else "total_out_of_order"] += 1
+                self.counters[limit] += 1
                 self._end(entry, "eviction", entry.last)

@@ -10,7 +10,9 @@ class Limits:
     """Sizes are bytes, times seconds. Each can be set in `[limits]` of tapscan.toml."""
 
     # streams
-    flows: int = 1_000_000  # tracked at once; Snort 3 has 476,288, Arkime 1.5 million
+    flows: int = 200_000  # tracked at once by a worker; one that is silent takes 2 to 3 kB
+    flows_crowded: float = 0.5  # of `flows`: with more, silent flows end before their timeout, the sooner the more
+    rest: float = 10.0  # seconds of silence after which a flow keeps only what it needs to go on
     flow_out_of_order: int = 1 << 20  # held behind one hole of one direction: a large window on a lossy path
     total_out_of_order: int = 512 << 20  # of all flows together
     segments_out_of_order: int = 4096  # of one direction; Snort 3 has 3,072: tiny segments cost more than their bytes
