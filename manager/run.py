@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import shutil
 import sys
@@ -25,6 +24,7 @@ from manager.assembly import (
 from manager.ecs import line
 from manager.effective import effective
 from manager.events import Documents
+from manager.garbage import collect_seldom
 from manager.interrupt import Interrupt
 from manager.logs import one_line_logs
 from manager.options import Options, Stop
@@ -55,7 +55,7 @@ def run(options: Options, scanning: bool) -> int:
         try:
             here = scanning and settings.pool.kind == "local"
             engines = build_engines(settings, made, watch) if here else []
-            _collect_seldom()
+            collect_seldom()
             summary = Job(options, settings, scanning, interrupt, engines).everywhere(write, watch)
         finally:
             watch.stop()
@@ -68,13 +68,6 @@ def run(options: Options, scanning: bool) -> int:
         _report(options, summary, scanning)
     _trouble(options, summary)
     return summary.exit_code() if scanning or summary.exit_code() != 1 else 0
-
-
-def _collect_seldom() -> None:
-    """Reference counts free what the walk makes; looking for rings of objects is mostly lost time."""
-    gc.freeze()  # what is here now stays, also for workers that are forked
-    gc.set_threshold(100_000, 20, 100)
-    gc.enable()
 
 
 @noun

@@ -13,6 +13,7 @@ from manager.assembly import build_engines, exact_engines, ledger_folder
 from manager.beginning import Asked
 from manager.capture_workers import Workers
 from manager.ecs import Document, line
+from manager.garbage import collect_seldom
 from manager.interfaces import Interfaces
 from manager.ledger import Ledger
 from manager.logs import one_line_logs
@@ -59,6 +60,7 @@ def watch(asked: Asked) -> int:
     told = documents(settings, live=asked.replay is None, record=settings.sensor.record)
     renewal = Renewal(reload, service, alarms, told, pool, room, engines)
     _heed(workers, reload, service)
+    collect_seldom()
     try:
         _pass_on(Round(asked, settings, summary, workers, renewal, interfaces, recorded))
     finally:
