@@ -1,6 +1,6 @@
 """New connections at a rate, as frames on an interface: one small HTTP exchange each, and half of them never close.
 
-    python -m bench.conversations INTERFACE FLOWS-A-SECOND SECONDS
+    python -m bench.conversations INTERFACE FLOWS-A-SECOND SECONDS [NUMBER OF THE FIRST]
 
 A step of a connection follows the one before after TICK, as over a network, so that none is there at once.
 """
@@ -85,26 +85,26 @@ def _numbered(payload: bytes, flows: Column) -> Column:
     return rows
 
 
-def due(tick: int, count: int) -> Iterator[tuple[Step, Column]]:
+def due(tick: int, count: int, first: int = 0) -> Iterator[tuple[Step, Column]]:
     """What is sent in a tick, of which each has `count` new connections: those with even numbers close."""
     for age, step in enumerate(steps()):
         if tick >= age:
-            flows = np.arange((tick - age) * count, (tick - age + 1) * count)
+            flows = first + np.arange((tick - age) * count, (tick - age + 1) * count)
             yield step, flows if age < OPEN else flows[flows % 2 == 0]
 
 
-def send(interface: str, rate: int, seconds: float) -> int:
-    """Sends at that pace, as far as the machine lets it; how many connections began."""
+def send(interface: str, rate: int, seconds: float, first: int = 0) -> int:
+    """Sends at that pace, as far as the machine lets it; the number after that of the last connection."""
     count = max(round(rate * TICK), 2)
     ticks = round(seconds / TICK)
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as out:
         out.bind((interface, 0))
         begun = time.monotonic()
         for tick in range(ticks):
-            for step, flows in due(tick, count):
+            for step, flows in due(tick, count, first):
                 _write(out, frames(step, flows), len(flows))
             time.sleep(max(begun + (tick + 1) * TICK - time.monotonic(), 0))
-    return ticks * count
+    return first + ticks * count
 
 
 def _write(out: socket.socket, made: bytes, count: int) -> None:
@@ -114,5 +114,4 @@ def _write(out: socket.socket, made: bytes, count: int) -> None:
 
 
 if __name__ == "__main__":
-    sent = send(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]))
-    print(f"{sent} connections")
+    print(send(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), *map(int, sys.argv[4:])))

@@ -13,6 +13,7 @@ TELL = 60.0  # seconds between two words on the same trouble
 SAID = {
     "disk": "no room for temporary files: %d large objects have been cut short",
     "flows": "more flows than limits.flows: %d have been evicted",
+    "flows_crowded": "many flows are open, as limits.flows has it: %d that were silent have been ended early",
     "total_out_of_order": "more bytes behind holes than limits.total_out_of_order: %d flows have been evicted",
 }
 

@@ -77,6 +77,7 @@ class FlowTable:
         self._now = 0
         self._swept = 0
         self._rest = int(limits.rest * SECOND)
+        self._remembered = int(limits.timeout_closed * SECOND)  # that an ended flow is
         shortest = min(limits.timeout_syn, limits.timeout_half_closed, limits.timeout_established, limits.rest)
         self._pause = int(shortest * SECOND)
 
@@ -190,7 +191,7 @@ class FlowTable:
         if entry is None:
             if not chains.opening[number] or firsts.keys[number] in self._past:
                 return False
-            if not self._opens(chains, number, firsts.sides[number]):
+            if not chains.opens(number, firsts.sides[number]):
                 return False
             flow, side = firsts.flow(number), firsts.sides[number]
             if chains.whole[number] and not self._expected and self._whole(batch, flow, chains, number, side):
@@ -219,13 +220,6 @@ class FlowTable:
         self._products += objects
         self._products.append(summary(flow, service, said, len(objects), chains, number, side))
         return True
-
-    def _opens(self, chains: Chains, number: int, side: int) -> bool:
-        """A SYN from `side`, and from the other side nothing or the SYN/ACK that answers it."""
-        if chains.first[1 - side][number] < 0:
-            return True
-        answered = (chains.first_seq[side][number] + 1) % (1 << 32)
-        return chains.first_syn[1 - side][number] and chains.first_ack[1 - side][number] == answered
 
     def _pass_runs(self, buffer: bytes | memoryview, chains: Chains, entry: Entry, first: int, last: int) -> None:
         connection = entry.connection
@@ -264,7 +258,7 @@ class FlowTable:
         past = self._past.get(key)
         if past is None:
             return False
-        if segment.time - past.last <= self._limits.timeout_closed * SECOND and past.knows(segment):
+        if segment.time - past.last <= self._remembered and past.knows(segment):
             return True
         del self._past[key]
         return False
@@ -353,6 +347,7 @@ class FlowTable:
     def _end(self, entry: Entry, how: CloseHow, time: int) -> None:
         self._held -= entry.held
         entry.close(how, time)
+        self._idle.watch(entry, entry.last + self._remembered)
         if self._announced:
             self._announce(entry)
         if entry.claimable:
@@ -368,14 +363,14 @@ class FlowTable:
     def _sweep(self) -> None:
         """Ends flows that have been silent too long, and forgets those that ended some time ago."""
         now, self._swept = self._now, self._now
-        forgotten = now - int(self._limits.timeout_closed * SECOND)
+        forgotten = now - self._remembered
         patience = self._idle.patience
         for entry in self._idle.due(now):
             if entry.ended:
                 if entry.last < forgotten:
                     del self._entries[entry.key]
                 else:
-                    self._idle.watch(entry, entry.last + now - forgotten + SECOND)
+                    self._idle.watch(entry, entry.last + self._remembered)
             elif (how := self._idle.over(entry, now, patience)) is not None:
                 del self._entries[entry.key]
                 self._end(entry, how, entry.last)
@@ -395,10 +390,7 @@ class FlowTable:
                 self._end(entry, "reset", entry.last)
 
     def _evict(self) -> None:
-        """Over a limit, flows never established and those with the most bytes behind holes go first.
-
-        Dharmapurikar and Paxson (USENIX Security 2005): neither the oldest nor a random flow may pay for a flood.
-        """
+        """Over a limit, some flows have to leave."""
         for entry, limit in self._idle.excess(lambda: self._held > self._limits.total_out_of_order):
             del self._entries[entry.key]
             if not entry.ended:

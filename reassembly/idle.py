@@ -55,8 +55,7 @@ class Idle:
         for second in sorted(second for second in self._due if second <= now // SECOND):
             for key in self._due.pop(second):
                 entry = self._entries.get(key)
-                if entry is not None and entry.due == second:
-                    entry.due = 0  # a key of which flows came and went stands here more than once
+                if entry is not None and entry.due == second:  # else it is of a flow that is gone
                     yield entry
         self._new = deque(key for key in self._new if self._unanswered(key) is not None)
 
