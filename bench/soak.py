@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bench import live, peers
 from bench.figures import Figure
-from bench.measure import ENVIRONMENT, Failed
+from bench.measure import ENVIRONMENT, Failed, daemon_cpu
 from bench.traffic import inside
 
 RATE = 2000  # new connections a second
@@ -67,9 +67,12 @@ def _each_minute(sensor: int, minutes: int) -> Iterator[int]:
     begun = time.monotonic()
     for minute in range(1, minutes + 1):
         time.sleep(max(begun + 60 * minute - time.monotonic(), 0))
-        by_process = {process: resident(process) for process in family(sensor)}
-        print(f"   minute {minute}: {sum(by_process.values()) / 1e6:.0f} MB", by_process, flush=True)
-        yield sum(by_process.values())
+        there = family(sensor)
+        sizes = [resident(process) for process in there]
+        cpu = sum(daemon_cpu(process) for process in there)
+        told = " + ".join(f"{size / 1e6:.0f}" for size in sizes)
+        print(f"   minute {minute}: {sum(sizes) / 1e6:.0f} MB ({told}), {cpu:.0f} s CPU so far", flush=True)
+        yield sum(sizes)
 
 
 def family(process: int) -> list[int]:
@@ -92,5 +95,5 @@ def resident(process: int) -> int:
 
 
 def _last(said: str) -> str:
-    lines = [line for line in said.splitlines() if "packets" in line]
-    return lines[-1].strip() if lines else ""
+    lines = [line for line in said.splitlines() if " packets" in line]
+    return lines[-1].rpartition(", ")[0].rpartition(", ")[0] if lines else ""

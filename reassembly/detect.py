@@ -135,12 +135,23 @@ class Conversation:
         self._held.append(event)
         if type(event) is Data:
             self._held_bytes += len(event.payload)
-            if self._held_bytes > self.origin.limits.unclaimed_bytes and not self.undecided:
-                self._forget()
+            self.origin.memory.unclaimed += len(event.payload)
+            if not self.undecided:
+                self._bound()
 
-    def _forget(self) -> None:
-        self._held = None
-        self._heads = _NO_HEADS
+    def _bound(self) -> None:
+        """Nobody knows what this is: as much is kept as may be."""
+        memory, limits = self.origin.memory, self.origin.limits
+        if memory.unclaimed > limits.total_unclaimed:
+            self._counters["total_unclaimed"] += 1
+            self.forget()
+        elif self._held_bytes > limits.unclaimed_bytes:
+            self.forget()
+
+    def forget(self) -> None:
+        """Lets go of what was held."""
+        self.origin.memory.unclaimed -= self._held_bytes
+        self._held, self._heads, self._held_bytes = None, _NO_HEADS, 0
 
     def _decide(self, event: Data) -> None:
         (orig, resp), size = self._heads, self.origin.limits.probe_bytes
@@ -160,8 +171,7 @@ class Conversation:
         elif not more or full:
             self.undecided = False
             self._heads = _NO_HEADS
-            if self._held_bytes > self.origin.limits.unclaimed_bytes:
-                self._forget()
+            self._bound()
 
     def _ask(self, orig: bytes, resp: bytes) -> tuple[Speaker | None, list[Speaker]]:
         more: list[Speaker] = []
@@ -182,6 +192,7 @@ class Conversation:
         for heads in ((head, b""), (b"", head)):
             chosen, _ = self._ask(*heads)
             if chosen is not None:
+                self.forget()
                 self._held = [event]
                 self._start(chosen)
                 return
@@ -194,8 +205,9 @@ class Conversation:
     def _adopt(self, parser: Parser) -> None:
         self._parser = parser
         self.undecided = False
-        held, self._held, self._heads, self._held_bytes = self._held, None, _NO_HEADS, 0
-        for event in held or ():
+        held = self._held or ()
+        self.forget()
+        for event in held:
             self.take(event)
 
     def _run(self, parser: Parser, event: Data | Gap | Close) -> None:

@@ -209,6 +209,9 @@ class Entry:
             connection.let_go()
         elif self.datagrams is not None:
             packets, octets = (self.datagrams[0], self.datagrams[1]), (self.datagrams[2], self.datagrams[3])
+        unscanned = conversation.unscanned if conversation else "empty"
+        if conversation is not None:
+            conversation.forget()
         self.conversation = None
         return FlowEnd(
             self.flow,
@@ -221,6 +224,6 @@ class Entry:
             conversation.objects if conversation else 0,
             findings,
             (conversation.facts if conversation else None) or {},
-            conversation.unscanned if conversation else "empty",
+            unscanned,
             lost,
         )

@@ -281,8 +281,38 @@ def test_a_silent_flow_takes_little_memory():
     assert per_flow(lambda number: Talk(client=("10.3.3.3", 1024 + number), time=BEGAN).handshake().packets) < 2000
 
 
+def handshake(kind, size):
+    """A TLS record with one message of a handshake."""
+    return b"\x16\x03\x03%b%c%b%b" % ((size + 4).to_bytes(2, "big"), kind, size.to_bytes(3, "big"), bytes(size))
+
+
+def test_of_an_encrypted_flow_stays_little():
+    def packets(number):
+        talk = Talk(client=("10.3.3.3", 1024 + number), server=("10.0.0.2", 443), time=BEGAN).handshake()
+        talk.say(0, handshake(1, 500))
+        return talk.say(1, handshake(2, 90) + b"\x17\x03\x03\x0f\xa0" + bytes(4000)).packets
+
+    assert per_flow(packets) < 3000
+
+
 def test_no_object_stays_with_its_flow():
     assert per_flow(lambda number: opened(number, BEGAN, b"%d" % number * 50_000).packets, 20) < 8000
+
+
+def test_what_nobody_reads_is_bounded_over_all_flows():
+    made = table(total_unclaimed=100_000)
+    memory = made._memory
+    for number in range(30):
+        talk = Talk(client=("10.3.3.3", 1024 + number), server=("10.0.0.2", 50_000), time=BEGAN).handshake()
+        for _ in range(3):
+            talk.say(1, b"\xde\xad\xbe\xef" * 1500)
+        for packet in talk.packets:
+            fed(made, [packet])
+        assert memory.unclaimed <= 100_000
+    assert memory.unclaimed > 80_000
+    assert made.counters["total_unclaimed"] > 10
+    assert len(ends(made.close())) == 30
+    assert memory.unclaimed == 0
 
 
 def test_looks_are_spread():
