@@ -18,6 +18,7 @@ from bench.figures import Figure
 from bench.measure import ENVIRONMENT, Failed, daemon_cpu
 from bench.traffic import inside
 
+ROOT = Path(__file__).parents[1]
 RATE = 2000  # new connections a second
 MINUTES = 10
 FLAT_FROM = 3  # minutes
@@ -50,7 +51,7 @@ def soak(home: Path, minutes: int) -> tuple[list[int], str]:
     if not any("watching" in line for line in sensor.stdout):
         raise Failed(f"{' '.join(words)}: did not start")
     rate = sys.executable, "-m", "bench.conversations", live.OTHER, str(RATE), str(60 * minutes)
-    source = subprocess.Popen(inside(live.SPACE, *rate), cwd=Path(__file__).parents[1])
+    source = subprocess.Popen(inside(live.SPACE, *rate), cwd=ROOT)
     try:
         sizes = list(_each_minute(sensor.pid, minutes))
         source.wait()

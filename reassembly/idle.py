@@ -29,7 +29,7 @@ class Idle:
         self._counters = counters
         self._entries = entries
         self._due: defaultdict[int, list[int]] = defaultdict(list)  # keys by the second at which to look
-        self._new: deque[int] = deque()  # keys of flows that may not be established yet, the oldest first
+        self._new: deque[int] = deque()  # keys of TCP flows that may not be established yet, the oldest first
 
     @property
     def patience(self) -> float:
@@ -43,7 +43,8 @@ class Idle:
     def enter(self, entry: Entry) -> None:
         """A flow has begun."""
         self.watch(entry, entry.last + LOOK)
-        self._new.append(entry.key)
+        if entry.connection is not None:
+            self._new.append(entry.key)
 
     def watch(self, entry: Entry, at: int) -> None:
         """It is to be looked at then (ns since 1970)."""
@@ -81,7 +82,7 @@ class Idle:
 
     def excess(self, too_much_held: Callable[[], bool]) -> Iterator[tuple[Entry, str]]:
         """Flows that have to leave, each with the limit that was reached: those never established go first, then those
-        with the most bytes behind holes, then the silent.
+        with the most bytes behind holes, then the longest silent.
 
         Dharmapurikar and Paxson (USENIX Security 2005): neither the oldest nor a random flow may pay for a flood.
         """

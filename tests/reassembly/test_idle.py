@@ -6,7 +6,7 @@ import gc
 import tracemalloc
 
 import pytest
-from wire import Talk, batch_of
+from wire import Packet, Talk, batch_of
 
 from reassembly.builder import Memory
 from reassembly.events import FlowEnd
@@ -14,7 +14,7 @@ from reassembly.flows import FlowTable
 from reassembly.idle import ACTIVE, LOOK
 from reassembly.limits import Limits
 from reassembly.objects import Object
-from sensor.packets import SYN
+from sensor.packets import SYN, UDP
 
 SECOND = 1_000_000_000
 BEGAN = 1_700_000_000 * SECOND
@@ -167,6 +167,21 @@ def test_a_flood_takes_no_place_of_those_who_were_answered():
     assert len(found) >= 15_000
     assert all(end.flow.ip(0).startswith("10.6.") and end.how in ("eviction", "timeout") for end in ends(found))
     assert len(found) == len(ends(found))
+
+
+def test_datagrams_that_go_on_are_not_the_first_to_leave():
+    made = table(flows=48)
+
+    def datagram(number, now):
+        return Packet(now, ("10.7.7.7", 5000 + number), ("10.0.0.2", 5000), payload=b"hello", protocol=UDP)
+
+    found = []
+    for at in range(96):
+        now = BEGAN + at * SECOND // 32
+        found += fed(made, [datagram(0, now), datagram(at + 1, now)])
+        assert len(made) <= 48
+    assert made.counters["flows"] > 40
+    assert 5000 not in {end.flow.orig_port for end in ends(found)}
 
 
 def retold(made, silence, acknowledged=True, size=None):
