@@ -16,7 +16,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from bench import cluster, extract, faults, latency, live, memory, peers, scan, soak, start, workers
+from bench import cluster, elastic, extract, faults, latency, live, memory, peers, scan, soak, spool, start, workers
 from bench.collection import HERE, Captures
 from bench.figures import Figure, text, together, write_json, write_markdown
 
@@ -33,6 +33,8 @@ GROUPS: dict[str, Group] = {
     "cluster": cluster.figures,
     "faults": faults.figures,
     "live": live.figures,
+    "spool": spool.figures,
+    "elastic": elastic.figures,
     "memory": memory.figures,
     "soak": lambda _, home: [*soak.figures(home)],
     "start": start.figures,

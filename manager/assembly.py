@@ -12,6 +12,7 @@ from typing import Any
 from engines import ENGINES
 from engines.verdicts import Engine
 from manager.observer import Observer
+from manager.pipeline import Source
 from manager.progress import Watcher
 from manager.settings import HashesSettings, Settings
 from manager.summary import Summary
@@ -53,6 +54,14 @@ def fragment_limits(settings: Settings) -> FragmentLimits:
     return FragmentLimits(overlap, limits.fragments, limits.fragment_timeout, limits.fragment_bytes)
 
 
+def change(settings: Settings, source: Source, table: FlowTable, memory: Memory) -> None:
+    """Other [limits] and [reassembly]: for flows that begin, and at once where they bound all flows and objects."""
+    table.limits = table.idle.limits = table.expected.limits = table.bystanders.limits = settings.limits
+    memory.limits = memory.pieces.limits = settings.limits
+    table.policies = overlap_policies(settings)
+    fragment_limits(settings).hold_for(source.fragments)
+
+
 def exact_engines(settings: Settings) -> list[str]:
     """Names of the engines whose hit is a known-bad hash."""
     return [engine.name for engine in settings.engine if isinstance(engine, HashesSettings)]
@@ -80,6 +89,11 @@ def build_engines(settings: Settings, summary: Summary, progress: Watcher) -> li
 def ledger_folder(settings: Settings) -> Path:
     """Where the coverage ledger is kept."""
     return Path(settings.sensor.ledger or state_directory() / "coverage")
+
+
+def spool_folder(settings: Settings) -> Path:
+    """Where documents lie until they are sent, and after."""
+    return Path(settings.spool.directory or state_directory() / "spool")
 
 
 def state_directory() -> Path:

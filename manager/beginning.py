@@ -8,11 +8,11 @@ from dataclasses import replace
 from manager import start_checks
 from manager.capture_worker import Task
 from manager.effective import effective
-from manager.interfaces import Interfaces
+from manager.interfaces import Interfaces, card_time
 from manager.options import Stop
 from manager.recorder import Recording
 from manager.run import say
-from manager.settings import Settings
+from manager.settings import SensorSettings, Settings
 from sensor.noun import noun
 from sensor.offloads import switch_off, switched_on
 
@@ -62,8 +62,9 @@ def opened(asked: Asked, settings: Settings) -> Interfaces | None:
     own = settings.sensor
     sockets = own.workers + (own.record is not None)
     room = [*start_checks.memory(own.ring, sockets, len(own.interfaces) or 1, start_checks.free_memory())]
-    interfaces = Interfaces(own.interfaces, own.workers, own.ring, asked.filter or "")
-    for found in (*room, *start_checks.clock(time.time(), start_checks.synchronised())):
+    interfaces = Interfaces(own, own.workers, asked.filter or "", hardware=_card_time(own))
+    scattered = start_checks.fanout(own.fanout, own.workers)
+    for found in (*room, *scattered, *start_checks.clock(time.time(), start_checks.synchronised())):
         say(found)
     for name in own.interfaces:
         _check_offloads(name, asked.fix_offloads)
@@ -77,15 +78,15 @@ def tasks(asked: Asked, settings: Settings, interfaces: Interfaces | None) -> li
     return [Task(settings, one, interfaces.size, verbose=asked.verbose) for one in interfaces.descriptors]
 
 
-def recording(asked: Asked, settings: Settings) -> Recording | None:
-    """The recorder's, with sockets of its own; None where nothing is recorded. Raises Stop."""
+def recording(asked: Asked, settings: Settings, beside: Interfaces | None) -> Recording | None:
+    """The recorder's, with sockets of its own `beside` the workers'; None where nothing is recorded. Raises Stop."""
     own = settings.sensor
     if own.record is None:
         return None
     task = Recording(own.record, replay=asked.replay, most=own.record_bytes, user=own.user, verbose=asked.verbose)
-    if asked.replay is not None:
+    if beside is None:
         return task
-    interfaces = Interfaces(own.interfaces, 1, own.ring, asked.filter or "")
+    interfaces = Interfaces(own, 1, asked.filter or "", hardware=beside.hardware)
     return replace(task, interfaces=interfaces.descriptors[0], ring=interfaces.size)
 
 
@@ -100,6 +101,16 @@ def _replay(asked: Asked, settings: Settings) -> Task:
     except CaptureError as error:
         raise Stop(str(error)) from None
     return Task(settings, replay=asked.replay, speed=asked.speed, verbose=asked.verbose)
+
+
+def _card_time(own: SensorSettings) -> bool:
+    """Whether cards give packets their time; where one doesn't, it is the kernel's of all: they are one timeline."""
+    if own.clock == "kernel":
+        return False
+    why = card_time(own.interfaces) if own.ring else "without a ring there is no other"
+    if why:
+        say(f'warning: clock = "hardware": packets have the kernel\'s time ({why})')
+    return not why
 
 
 def _check_offloads(interface: str, fix: bool) -> None:

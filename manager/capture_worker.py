@@ -13,16 +13,18 @@ import pickle
 import pkgutil
 import signal
 import socket
+import sys
 import time
 from collections import Counter
 
-from manager.assembly import flow_table, fragment_limits, overlap_policies
+from manager.assembly import change, flow_table, fragment_limits, overlap_policies
 from manager.channel import MESSAGE, Said, Sender
+from manager.children import NO_MEMORY
 from manager.garbage import collect_seldom
 from manager.logs import one_line_logs
 from manager.overload import LEVELS, Overload
 from manager.pipeline import Source, Watch
-from manager.privileges import give_up
+from manager.privileges import give_up, named
 from manager.settings import Settings
 from reassembly.builder import Memory
 from reassembly.protocols import ORDER, speakers
@@ -53,14 +55,19 @@ def main(descriptor: int) -> None:
     channel = socket.socket(fileno=descriptor)
     task: Task = pickle.loads(channel.recv(2 * MESSAGE))  # from the manager
     one_line_logs(task.verbose)
+    named("tapscan-worker")
     source = _source(task)
     load_all()
     collect_seldom()
     give_up(task.settings.sensor.user, task.settings.sensor.temporary)
     signal.signal(signal.SIGTERM, lambda *_: source.stop())
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the manager is gone
+    try:
         _work(source, task, Sender(channel))
+    except (BrokenPipeError, ConnectionResetError):  # the manager is gone
+        return
+    except MemoryError:  # of the system (ulimit -v); all of it comes back to who is started next
+        sys.exit(NO_MEMORY)
 
 
 def _source(task: Task) -> Source:
@@ -72,7 +79,8 @@ def _source(task: Task) -> Source:
     from sensor.live import Live
     from sensor.plain import reader
 
-    return Live([reader(name, socket.socket(fileno=number), task.ring) for name, number in task.interfaces], limits)
+    rings = [reader(name, socket.socket(fileno=number), task.ring) for name, number in task.interfaces]
+    return Live(rings, limits, settled=task.ring.settled)
 
 
 def _work(source: Source, task: Task, sender: Sender) -> None:
@@ -95,6 +103,9 @@ def _work(source: Source, task: Task, sender: Sender) -> None:
             continue
         now = time.monotonic()
         ordered = sender.ordered(ordered)
+        if sender.handed is not None:
+            change(sender.handed, source, table, memory)
+            sender.handed = None
         level = overload.look({"packets": source.backlog} | table.fullness, now)
         bystanders.admitted = LEVELS[max(level, ordered)]
         if now - said > PAUSE:

@@ -10,7 +10,6 @@ import contextlib
 import logging
 import selectors
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import field, replace
@@ -18,8 +17,9 @@ from typing import Any
 
 from manager.capture_worker import Task
 from manager.channel import REFUSED, Receiver, Said
-from manager.children import started
+from manager.children import Kills, Process, Start, how
 from manager.pipeline import Arrived
+from manager.settings import Settings
 from reassembly.builder import Ahead
 from reassembly.events import Flow, FlowEnd
 from reassembly.objects import Object
@@ -38,7 +38,7 @@ BUFFER = 4 << 20  # bytes that may be on their way from a worker, where the syst
 @state
 class _Worker:
     task: Task
-    process: subprocess.Popen[bytes] | None = None
+    process: Process | None = None
     receiver: Receiver | None = None  # None: it is not there
     said: Said = Said()
     up: bool = False  # it captures
@@ -49,10 +49,15 @@ class _Worker:
 
 
 class Workers:
-    """All of them together. `ahead`: who wants parts of large objects. Made, used and closed by one thread."""
+    """All of them together. Made, used and closed by one thread.
 
-    def __init__(self, tasks: Sequence[Task], ahead: Ahead | None) -> None:
+    `ahead`: who wants parts of large objects. `start`: who starts them.
+    """
+
+    def __init__(self, tasks: Sequence[Task], ahead: Ahead | None, start: Start) -> None:
         self.died = 0
+        self._begin = start
+        self._kills = Kills()
         self._ahead = ahead
         self._past = Said()  # what those that died had counted
         self._selector = selectors.DefaultSelector()
@@ -115,6 +120,13 @@ class Workers:
                 if worker.receiver is not None:
                     worker.receiver.order(level)
 
+    def change(self, settings: Settings) -> None:
+        """Gives all of them other settings, and those that are started from now on."""
+        for worker in self._workers:
+            worker.task = replace(worker.task, settings=settings)
+            if worker.receiver is not None:
+                worker.receiver.hand(settings)
+
     def renew(self, tasks: Sequence[Task]) -> None:
         """Each ends in order, and is started again with another task."""
         for worker, task in zip(self._workers, tasks, strict=True):
@@ -132,7 +144,8 @@ class Workers:
 
     def _start(self, worker: _Worker) -> None:
         with _held_back(signal.SIGTERM):
-            process, ours = started("manager.capture_worker", worker.task, worker.task.interfaces, BUFFER)
+            numbers = [number for _, number in worker.task.interfaces]
+            process, ours = self._begin("manager.capture_worker", worker.task, numbers, BUFFER)
         worker.process = process
         worker.receiver, worker.said, worker.up, worker.retry_at = Receiver(ours), Said(), False, 0.0
         worker.receiver.order(self._level)
@@ -202,7 +215,9 @@ class Workers:
             worker.retry_at = time.monotonic()
             return
         self.died += 1
-        log.error("a capture worker died (%s): %d flows that were open are lost", _how(code), said.flows)
+        log.error(
+            "a capture worker died (%s): %d flows that were open are lost", how(code, self._kills.more()), said.flows
+        )
         flows, worker.flows = worker.flows, {}
         if self._deadline is None:
             worker.retry_at = time.monotonic() + PAUSE
@@ -219,7 +234,3 @@ def _held_back(number: signal.Signals) -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _how(code: int) -> str:
-    return signal.Signals(-code).name if code < 0 else f"exit code {code}"

@@ -62,6 +62,7 @@ class Sender:
         self._rows: list[Any] = []
         self._size = 0
         self._files: list[int] = []
+        self.handed: Any = None
 
     def product(self, arrived: int, product: Object | FlowEnd) -> None:
         """An object, with its bytes; or the end of a flow."""
@@ -108,10 +109,16 @@ class Sender:
                 os.close(one)
 
     def ordered(self, before: int) -> int:
-        """The number that the manager has said last (`Receiver.order`); `before` where it has said nothing since."""
+        """The number that the manager has said last (`Receiver.order`); `before` where it has said nothing since.
+
+        What it has handed over (`Receiver.hand`) is in `handed`, the last one.
+        """
         with contextlib.suppress(BlockingIOError):
-            while said := self._out.recv(1, socket.MSG_DONTWAIT):
-                before = said[0]
+            while said := self._out.recv(2 * MESSAGE, socket.MSG_DONTWAIT):
+                if len(said) > 1:
+                    self.handed = pickle.loads(said)
+                else:
+                    before = said[0]
         return before
 
     def _row(self, row: Any, size: int) -> None:
@@ -134,6 +141,11 @@ class Receiver:
         """Tells the worker a number, 0 to 255; one that is gone needs none."""
         with contextlib.suppress(OSError):
             self.socket.send(bytes((number,)), socket.MSG_DONTWAIT)
+
+    def hand(self, what: object) -> None:
+        """Gives the worker something to know."""
+        with contextlib.suppress(OSError):
+            self.socket.send(pickle.dumps(what), socket.MSG_DONTWAIT)
 
     def heard(self) -> list[Any] | None:
         """A message: (arrived, product), `Said`, ("part", key, begin, bytes), ("forget", key); None at the end.

@@ -6,36 +6,26 @@ import gc
 import os
 import signal
 import sys
-from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Callable
+from argparse import ArgumentTypeError, Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from manager import VERSION
+from manager.arguments import Parser, command, takes_config
+from manager.cli_elastic import elastic_commands
 from manager.options import Options, Stop
 
 if TYPE_CHECKING:
     from manager.cluster import Member
 
-Command: TypeAlias = Callable[[Namespace], int]  # gives the exit code
-
 ABOUT = "A passive network malware sensor: puts e-mails, web pages and files together from packets and scans them."
 SCAN = """Exit code: 0 nothing found, 1 something malicious, 2 an input or engine could not be used (all else is done
 and shown, whatever was found)."""
-LIVE = """Exit code: 0 ended by a signal, 2 it could not begin, or an engine could not be used."""
+LIVE = """Exit code: 0 ended by a signal, 2 it could not begin, or an engine could not be used, 141 nobody reads its
+output any more, and neither --record nor [sensor] ledger gives it something else to do."""
 HOST = """Runs until it is ended. Which engines this host has says its own settings file. Exit code: 0 ended, 2 could
 not be started."""
 MOST_WORKERS = 256
-
-
-class Parser(ArgumentParser):
-    """Bad usage is one line and exit code 2, as all trouble is."""
-
-    def __init__(self, **more: Any) -> None:
-        super().__init__(**more, formatter_class=RawDescriptionHelpFormatter, allow_abbrev=False)
-
-    def error(self, message: str) -> NoReturn:
-        raise Stop(f"{message} ({self.prog} --help)")
 
 
 def _scan(given: Namespace) -> int:
@@ -138,59 +128,61 @@ def parser() -> Parser:
     top = Parser(prog="tapscan", description=ABOUT)
     top.add_argument("--version", action="version", version=f"tapscan {VERSION}", help="show the version and exit")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    scan = _command(commands, "scan", _scan, "Scans what was sent in captures with every engine.", SCAN)
+    scan = command(commands, "scan", _scan, "Scans what was sent in captures with every engine.", SCAN)
     _takes_captures(scan)
     _takes_rules(scan)
     words = "Lists (or writes) what was sent in captures, without scanning."
-    extract = _command(commands, "extract", _extract, words, "Exit code: 0, or 2 when an input could not be read.")
+    extract = command(commands, "extract", _extract, words, "Exit code: 0, or 2 when an input could not be read.")
     _takes_captures(extract)
     extract.add_argument("--to", metavar="DIR", help="writes each object to DIR/<sha256>")
     words = "Scans what passes network interfaces (a TAP or SPAN port) with every engine, until it is ended."
-    sensor = _command(commands, "sensor", _sensor, words, LIVE)
+    sensor = command(commands, "sensor", _sensor, words, LIVE)
     _takes_interfaces(sensor)
     _takes_rules(sensor)
     words = "Says what this tap protects: what was scanned, what was not and why, over any time."
-    _takes_period(_command(commands, "coverage", _coverage, words, "Exit code: 0, or 2 when nothing is known."))
+    _takes_period(command(commands, "coverage", _coverage, words, "Exit code: 0, or 2 when nothing is known."))
     words = "Tries every engine: version, database and its age, time for a clean and for the EICAR sample."
-    engines = _command(commands, "engines", _engines, words, "Exit code: 0 all usable, 2 not.")
-    _takes_config(engines)
+    engines = command(commands, "engines", _engines, words, "Exit code: 0 all usable, 2 not.")
+    takes_config(engines)
     _takes_rules(engines)
-    config = _command(commands, "config", None, "Writes, checks and shows the settings.")
+    config = command(commands, "config", None, "Writes, checks and shows the settings.")
     _config_commands(config.add_subparsers(title="commands", metavar="COMMAND", required=True))
-    cluster = _command(commands, "cluster", None, "Makes this host one of several that scan, and shows what they do.")
+    cluster = command(commands, "cluster", None, "Makes this host one of several that scan, and shows what they do.")
     _cluster_commands(cluster.add_subparsers(title="commands", metavar="COMMAND", required=True))
+    elastic = command(commands, "elastic", None, "Stores documents in Elasticsearch, and shows how that goes.")
+    elastic_commands(elastic.add_subparsers(title="commands", metavar="COMMAND", required=True))
     return top
 
 
 def _config_commands(commands: Any) -> None:
-    init = _command(commands, "init", _config_init, "Writes the default settings with a comment on each.")
+    init = command(commands, "init", _config_init, "Writes the default settings with a comment on each.")
     init.add_argument("file", metavar="FILE", nargs="?", default="tapscan.toml", help="where to (default: %(default)s)")
     init.add_argument("--force", action="store_true", help="overwrite")
     words = "Says every mistake with its file, its key and what is allowed."
-    check = _command(commands, "check", _config_check, words)
+    check = command(commands, "check", _config_check, words)
     check.add_argument("file", metavar="FILE", nargs="?", help="default: --config")
-    _takes_config(check, json=False)
+    takes_config(check, json=False)
     words = "Shows the effective values and where each comes from."
-    _takes_config(_command(commands, "show", _config_show, words))
+    takes_config(command(commands, "show", _config_show, words))
 
 
 def _cluster_commands(commands: Any) -> None:
-    head = _command(commands, "head", _cluster_head, "Starts a cluster: its head, which also scans.", HOST)
+    head = command(commands, "head", _cluster_head, "Starts a cluster: its head, which also scans.", HOST)
     _takes_member(head)
     head.add_argument("--port", metavar="N", type=int, default=6379, help="of the head (default: %(default)s)")
-    join = _command(commands, "join", _cluster_join, "Makes this host one of a cluster.", HOST)
+    join = command(commands, "join", _cluster_join, "Makes this host one of a cluster.", HOST)
     join.add_argument("address", metavar="HOST:PORT", help="of the cluster's head")
     _takes_member(join)
     words = "Shows hosts and engines: versions, databases, rates, errors, latency; on a terminal until Ctrl-C."
-    status = _command(commands, "status", _cluster_status, words, "Exit code: 0, or 2 when a host is refused.")
+    status = command(commands, "status", _cluster_status, words, "Exit code: 0, or 2 when a host is refused.")
     status.add_argument("address", metavar="HOST:PORT", nargs="?", default="auto", help="default: this host's cluster")
     status.add_argument("--once", action="store_true", help="once, also on a terminal")
     _takes_access(status)
-    _takes_config(status)
+    takes_config(status)
     words = (
         "Lets a host finish what it has and gives it nothing new, for all sensors; waits until it can be taken away."
     )
-    drain = _command(commands, "drain", _cluster_drain, words, "Exit code: 0, or 2 when there is no such host.")
+    drain = command(commands, "drain", _cluster_drain, words, "Exit code: 0, or 2 when there is no such host.")
     drain.add_argument("host", metavar="HOST", help="its name or its address")
     drain.add_argument("address", metavar="HOST:PORT", nargs="?", default="auto", help="default: this host's cluster")
     drain.add_argument("--undo", action="store_true", help="gives it work again; so does joining again")
@@ -203,7 +195,7 @@ def _takes_member(command: Parser) -> None:
     command.add_argument("--name", metavar="NAME", help="of this host, in verdicts (default: its host name)")
     words = "for objects on their way, at least 80 (default: Ray's, 30 %% of the host's); more of them are on disk"
     command.add_argument("--memory", metavar="MB", type=int, help=words)
-    _takes_config(command, json=False)
+    takes_config(command, json=False)
 
 
 def _takes_access(command: Parser) -> None:
@@ -211,20 +203,6 @@ def _takes_access(command: Parser) -> None:
     command.add_argument("--token", metavar="FILE", help=words)
     words = "folder with cert.pem and key.pem of this host, and ca.pem that all share: everything goes by TLS"
     command.add_argument("--tls", metavar="DIR", help=words)
-
-
-def _command(commands: Any, name: str, does: Command | None, about: str, more: str = "") -> Parser:
-    made: Parser = commands.add_parser(name, help=about, description=f"{about}\n\n{more}".rstrip())
-    made.set_defaults(does=does)
-    return made
-
-
-def _takes_config(command: Parser, json: bool = True) -> None:
-    default = os.environ.get("TAPSCAN_CONFIG") or None
-    words = "settings, a tapscan.toml (default: $TAPSCAN_CONFIG)"
-    command.add_argument("--config", metavar="FILE", default=default, help=words)
-    if json:
-        command.add_argument("--json", action="store_true", help="JSON lines on standard output, nothing else there")
 
 
 def _takes_rules(command: Parser) -> None:
@@ -235,7 +213,7 @@ def _takes_rules(command: Parser) -> None:
 def _takes_captures(command: Parser) -> None:
     words = "pcap or pcapng, also .gz and .zst; - for standard input"
     command.add_argument("captures", metavar="CAPTURE", nargs="+", help=words)
-    _takes_config(command)
+    takes_config(command)
     _takes_volume(command, "no report; only alarms (scan) and trouble")
     words = f"processes that share the flows, up to {MOST_WORKERS} (default: 1)"
     command.add_argument("--workers", metavar="N", type=_workers, default=1, help=words)
@@ -260,7 +238,7 @@ def _takes_interfaces(command: Parser) -> None:
     command.add_argument("--check-privileges", action="store_true", help=words)
     words = "of --replay: so many times faster; 0: as fast as it goes (default: %(default)s)"
     command.add_argument("--speed", metavar="N", type=_speed, default=1.0, help=words)
-    _takes_config(command)
+    takes_config(command)
     _takes_volume(command, "no report; only alarms and trouble")
 
 
@@ -273,7 +251,7 @@ def _takes_period(command: Parser) -> None:
     words = "service, reason, minute, hour, day, interface; several with commas"
     command.add_argument("--by", metavar="KEY", help=words)
     command.add_argument("--plot", metavar="FILE.png", help="writes a picture as well; needs matplotlib")
-    _takes_config(command)
+    takes_config(command)
 
 
 def _takes_volume(command: Parser, quiet: str) -> None:

@@ -18,6 +18,7 @@ from manager.fields import (
     best_hit,
     engine_fields,
     metric_fields,
+    minute_engine_fields,
     minute_fields,
     object_fields,
     outcome,
@@ -28,6 +29,7 @@ from manager.fields import (
 from manager.observer import Observer
 from reassembly.events import Flow
 from reassembly.objects import Object
+from sensor.picked import file_of
 
 if TYPE_CHECKING:
     from engines.outcome import Scanned
@@ -65,6 +67,7 @@ class Documents:
         self._live = live
         self._record = record
         self._clock = 0, timestamp(0)
+        self._count = 0
         self.change(observer, hashes)
 
     def change(self, observer: Observer, hashes: Sequence[str]) -> None:
@@ -137,7 +140,7 @@ class Documents:
             "engines": engine_fields(alarm.verdicts),
         }
         if self._record is not None:
-            document["tapscan"]["alarm"]["packets"] = os.path.join(self._record, f"{alarm.id}.pcapng")  # noqa: PTH118 - a text
+            document["tapscan"]["alarm"]["packets"] = os.path.join(self._record, file_of(alarm.id))  # noqa: PTH118 - a text
         document["related"]["hash"] = list(dict.fromkeys(scanned.target.sha256 for scanned in alarm.found))
         merge(document, alarm.facts)
         return document
@@ -149,7 +152,7 @@ class Documents:
             "@timestamp": timestamp(row.minute * 60 * BILLION),
             "ecs": {"version": ECS_VERSION},
             "event": {
-                "id": stable_id(row.capture, str(row.minute), row.service, row.reason or ""),
+                "id": self._row_id(row),
                 "kind": "metric",
                 "category": ["network"],
                 "type": INFO,
@@ -173,11 +176,18 @@ class Documents:
         own: Document = {**figures, "engines": [minute_fields(name, one) for name, one in sorted(engines.items())]}
         if latency.count:
             own["latency"] = quantile_fields(latency)
+        return self._minute(time) | {"tapscan": {"sensor": {key: value for key, value in own.items() if value != []}}}
+
+    def engine(self, time: int, name: str, counts: EngineCounts, age: float | None) -> Document:
+        """What one engine did in the minute that ends at `time`. `age`: seconds since its database was made."""
+        return self._minute(time) | {"tapscan": {"engine": minute_engine_fields(name, counts, age)}}
+
+    def _minute(self, time: int) -> Document:
         return {
             "@timestamp": timestamp(time),
             "ecs": {"version": ECS_VERSION},
             "event": {
-                "id": stable_id(self._observer.hostname, str(time)),
+                "id": self._unique("minute"),
                 "kind": "metric",
                 "category": ["host"],
                 "type": INFO,
@@ -189,7 +199,6 @@ class Documents:
             "data_stream": self._streams["tapscan.sensor"],
             "observer": self._fields,
             "host": self._host,
-            "tapscan": {"sensor": {key: value for key, value in own.items() if value != []}},
         }
 
     def health(self, time: int, message: str) -> Document:
@@ -199,7 +208,7 @@ class Documents:
             "ecs": {"version": ECS_VERSION},
             "message": message,
             "event": {
-                "id": stable_id(self._observer.hostname, "health", str(time)),
+                "id": self._unique("health"),
                 "kind": "alert",
                 "category": ["host"],
                 "type": INFO,
@@ -238,6 +247,19 @@ class Documents:
             "tapscan": {"host": {"drained": host.drained}} | ({"engine": metric_fields(engine)} if engine else {}),
         }
         return document | ({"error": {"message": host.refused}} if host.refused else {})
+
+    def _row_id(self, row: Row) -> str:
+        """A capture's rows are the same whenever it is read; a sensor that is started again has rows of its own."""
+        return (
+            self._unique("row")
+            if self._live
+            else stable_id(row.capture, str(row.minute), row.service, row.reason or "")
+        )
+
+    def _unique(self, kind: str) -> str:
+        """For what is said once, by this sensor alone."""
+        self._count += 1
+        return stable_id(self._observer.hostname, kind, str(os.getpid()), str(time.time_ns()), str(self._count))
 
     def _now(self) -> str:
         """The clock's time, to the millisecond."""

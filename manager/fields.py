@@ -176,6 +176,17 @@ def minute_fields(name: str, engine: EngineCounts) -> Document:
     }
 
 
+def minute_engine_fields(name: str, engine: EngineCounts, age: float | None) -> Document:
+    """`tapscan.engine` of a minute. `age`: seconds since its database was made."""
+    fields = minute_fields(name, engine) | {
+        "malicious": engine.said["malicious"] + engine.said["suspicious"],
+        "version": engine.version,
+        "database_version": engine.database_version,
+        "database_age": None if age is None else round(age),
+    }
+    return {key: value for key, value in fields.items() if value is not None}
+
+
 def quantile_fields(seconds: Quantiles) -> Document:
     """Median and 99th percentile, in nanoseconds."""
     return {"median": round(seconds.at(0.5) * 1e9), "p99": round(seconds.at(0.99) * 1e9)}

@@ -11,10 +11,13 @@ import sys
 from collections.abc import Sequence
 
 from manager.options import Stop
+from manager.settings import SensorSettings
+from sensor import stamps
 from sensor.bpf import FilterError, compiled
+from sensor.fanout import NEW_GROUP, group_of
 from sensor.packets import ETHERNET
 from sensor.plain import opened_plain
-from sensor.ring import NEW_GROUP, RingRefused, RingSize, group_of, opened
+from sensor.ring import RingRefused, RingSize, SocketOptions, opened
 
 log = logging.getLogger(__name__)
 
@@ -25,20 +28,37 @@ or AmbientCapabilities=CAP_NET_RAW in the systemd unit"""
 Descriptors = tuple[tuple[str, int], ...]  # an interface's name, and its socket
 
 
-class Interfaces:
-    """For each of some workers a socket on every interface. `expression`: a filter, pcap-filter(7). Raises Stop."""
+def card_time(names: Sequence[str]) -> str:
+    """Why not all cards give packets their time from now on; empty where they do."""
+    for name in names:
+        try:
+            stamps.switch_on(name)
+        except OSError as error:
+            if error.errno != errno.ENODEV:  # that it isn't there is said when it is opened
+                return ": ".join(filter(None, (name, error.filename, error.strerror)))
+    return ""
 
-    def __init__(self, names: Sequence[str], workers: int, ring: int, expression: str) -> None:
-        if not names:
+
+class Interfaces:
+    """For each of some workers a socket on every interface. `expression`: a filter, pcap-filter(7). Raises Stop.
+
+    `hardware`: the cards give packets their time.
+    """
+
+    def __init__(self, own: SensorSettings, workers: int, expression: str, *, hardware: bool) -> None:
+        if not own.interfaces:
             raise Stop("no interface to watch: -i IFACE, or interfaces = [...] under [sensor] in the settings")
-        self.size = RingSize(blocks=max(ring // RingSize().block, 2)) if ring else RingSize()
-        self._ring = ring > 0
-        self._names = tuple(names)
+        blocks = max(own.ring // RingSize().block, 2) if own.ring else RingSize().blocks
+        self.size = RingSize(blocks=blocks, timeout=own.block_timeout)
+        self.hardware = hardware
+        self._ring = own.ring > 0
+        self._names = own.interfaces
         self._workers = workers
         try:
-            self._program = compiled(expression, ETHERNET)
+            program = compiled(expression, ETHERNET)
         except FilterError as error:
             raise Stop(f"--filter: {error}") from None
+        self._options = SocketOptions(program, promiscuous=own.promiscuous, hardware=hardware, fanout=own.fanout)
         self._open: list[int] = []
         self._indices = self._present()
         self.descriptors = self._opened()
@@ -50,6 +70,8 @@ class Interfaces:
         for number in self._open:
             os.close(number)
         self._open, self._indices = [], present
+        if self.hardware and (why := card_time(self._names)):
+            log.warning("the kernel's time is taken: %s", why)
         self.descriptors = self._opened()
         return True
 
@@ -67,12 +89,12 @@ class Interfaces:
 
     def _made(self, interface: str, group: int | None) -> socket.socket:
         if not self._ring:
-            return opened_plain(interface, self.size, group=group, program=self._program)
+            return opened_plain(interface, self.size, self._options, group=group)
         try:
-            return opened(interface, self.size, group=group, program=self._program)
+            return opened(interface, self.size, self._options, group=group)
         except RingRefused as error:
             log.warning("%s: no ring (%s): packets are fetched one by one, which takes more time", interface, error)
-            return opened_plain(interface, self.size, group=group, program=self._program)
+            return opened_plain(interface, self.size, self._options, group=group)
 
     def _socket(self, interface: str, groups: dict[str, int | None]) -> int:
         try:

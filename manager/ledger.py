@@ -23,11 +23,15 @@ OLD = 400  # days that are kept: a year, and the month that it is compared with
 
 
 class Ledger:
-    """Appends rows. `most`: bytes of all days together; the oldest days go first."""
+    """Appends rows. `most`: bytes of all days together; the oldest days go first.
 
-    def __init__(self, folder: Path, most: int) -> None:
+    `opened`: another path to the folder, by which it is reached when its own is closed to us.
+    """
+
+    def __init__(self, folder: Path, most: int, opened: Path | None = None) -> None:
         self.failed = 0  # writes
-        self._folder = folder
+        self._shown = folder
+        self._folder = opened or folder
         self._most = most
 
     def write(self, rows: Iterable[Row], now: int) -> None:
@@ -42,7 +46,7 @@ class Ledger:
             self._bound(path)
         except OSError as error:
             self.failed += 1
-            log.error("the coverage ledger can't be written in %s: %s", self._folder, error.strerror)
+            log.error("the coverage ledger can't be written in %s: %s", self._shown, error.strerror)
 
     def _bound(self, newest: Path) -> None:
         """The oldest days go."""

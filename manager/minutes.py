@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import resource
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,12 +33,13 @@ PAGE = resource.getpagesize()
 class Kept:
     """Where rows are kept (a capture that is played is no part of it), and who looks at loss.
 
-    `place`: the interfaces, or the capture.
+    `place`: the interfaces, or the capture. `ages`: how old the engines' databases are by now, in seconds.
     """
 
     place: str
     ledger: Ledger | None
     watch: LossWatch
+    ages: Callable[[], Mapping[str, float]] = dict
 
 
 class Minutes:
@@ -99,6 +100,9 @@ class Minutes:
         figures["ledger_failed"] = self._kept.ledger.failed if self._kept.ledger else 0
         figures |= self._gauges() | {"flows": self._workers.said.flows, "memory_bytes": _resident()}
         yield self._documents.sensor(minute * MINUTE, figures, self._latency, self._engines)
+        ages = self._kept.ages()
+        for name, engine in sorted(self._engines.items()):
+            yield self._documents.engine(minute * MINUTE, name, engine, ages.get(name))
         yield from self._worried(minute, figures)
         self._said, self._engines, self._latency = counts, {}, Quantiles()
         self._loss, self._missing = Loss(), 0

@@ -24,6 +24,7 @@ from sensor.noun import state
 if TYPE_CHECKING:
     from engines.outcome import AnyPool, Scanned
     from sensor.captures import Capture
+    from sensor.fragments import Fragments
     from sensor.packets import PacketBatch
 
 Product: TypeAlias = Object | FlowEnd
@@ -68,6 +69,7 @@ class Source(Protocol):
     bytes: int
     lost: int  # packets that passed and could not be taken
     speed: float  # how much faster than they happened packets pass; 0: as fast as they are taken
+    fragments: Fragments
     backlog: float  # which share of the room for packets has been full for a while
 
     def __iter__(self) -> Iterator[PacketBatch | int | Jump]:

@@ -20,12 +20,13 @@ from manager.seccomp import refuse_calls
 from sensor.noun import noun
 
 _NEW_NETWORK, _NEW_USER = 0x40000000, 0x10000000  # CLONE_
-_NO_NEW_PRIVILEGES, _DUMPABLE = 38, 4  # PR_SET_
+_NO_NEW_PRIVILEGES, _DUMPABLE, _KEEP_CAPABILITIES, _NAME = 38, 4, 8, 15  # PR_SET_
 _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446  # the same on every architecture
 _PATH_BENEATH = 1
 _CAPABILITY_VERSION = 0x20080522  # _LINUX_CAPABILITY_VERSION_3
 _HANDLED = (1 << 13) - 1  # all that the first version knows
 _HERE = _HANDLED & ~1  # everything but executing
+_NET_RAW = 1 << 13  # CAP_NET_RAW
 UNPRIVILEGED = "nobody"
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -51,20 +52,54 @@ def give_up(user: str | None, folder: str | None) -> tuple[Step, ...]:
     steps: dict[str, Callable[[], None]] = {
         "network": _leave_network,
         "user": lambda: _become(user or UNPRIVILEGED),
-        "capabilities": _without_capabilities,
+        "capabilities": lambda: _capabilities(0),
         "new privileges": lambda: _prctl(_NO_NEW_PRIVILEGES, 1),
         "files": lambda: _landlock(folder or tempfile.gettempdir()),
         "being looked into": lambda: _prctl(_DUMPABLE, 0),
         "core dumps": lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)),
         "system calls": refuse_calls,
     }
-    return tuple(_tried(name, step) for name, step in steps.items())
+    return _done(steps)
+
+
+def leave(user: str | None) -> tuple[Step, ...]:
+    """What the nursery gives up: all but files and starting processes."""
+    return _done({
+        "network": _leave_network,
+        "user": lambda: _become(user or UNPRIVILEGED),
+        "capabilities": lambda: _capabilities(0),
+        "new privileges": lambda: _prctl(_NO_NEW_PRIVILEGES, 1),
+        "being looked into": lambda: _prctl(_DUMPABLE, 0),
+        "core dumps": lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)),
+    })  # fmt: skip
+
+
+def settle(user: str | None) -> tuple[Step, ...]:
+    """What the manager gives up once all runs. It may still open the sockets of an interface that returns.
+
+    `user`: who to become; None: who we are. Of the capabilities, CAP_NET_RAW is left to this thread alone.
+    """
+    return _done({
+        "user": lambda: _keeping(user),
+        "capabilities": lambda: _capabilities(_NET_RAW),
+        "new privileges": lambda: _prctl(_NO_NEW_PRIVILEGES, 1),
+        "being looked into": lambda: _prctl(_DUMPABLE, 0),
+    })  # fmt: skip
+
+
+def named(name: str) -> None:
+    """What ps(1) and top(1) call this process: up to 15 letters."""
+    _libc.prctl(_NAME, name.encode(), 0, 0, 0)
 
 
 def harden() -> None:
     """What the manager can do without: rights of programs it starts, and core dumps, which would hold what passed."""
     _tried("new privileges", lambda: _prctl(_NO_NEW_PRIVILEGES, 1))
     _tried("core dumps", lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)))
+
+
+def _done(steps: dict[str, Callable[[], None]]) -> tuple[Step, ...]:
+    return tuple(_tried(name, step) for name, step in steps.items())
 
 
 def _tried(name: str, step: Callable[[], None]) -> Step:
@@ -90,10 +125,24 @@ def _become(user: str) -> None:
     os.setresuid(known.pw_uid, known.pw_uid, known.pw_uid)  # with it all capabilities go
 
 
-def _without_capabilities() -> None:
-    """Who has a network of its own has them all in there (user_namespaces(7))."""
+def _keeping(user: str | None) -> None:
+    """Becomes another user; capabilities stay as permitted (prctl(2), PR_SET_KEEPCAPS)."""
+    if user is not None:
+        _prctl(_KEEP_CAPABILITIES, 1)
+        _become(user)
+
+
+def _capabilities(kept: int) -> None:
+    """Of those that are permitted, these are left, and none for programs that are started.
+
+    Who has a network of its own has them all in there (user_namespaces(7)).
+    """
     header = ctypes.create_string_buffer(struct.pack("=Ii", _CAPABILITY_VERSION, 0), 8)
-    if _libc.capset(header, ctypes.create_string_buffer(24)):
+    sets = ctypes.create_string_buffer(24)  # effective, permitted, inheritable: 32 capabilities, then the rest
+    if _libc.capget(header, sets):
+        raise _refused()
+    left = struct.unpack_from("=I", sets, 4)[0] & kept
+    if _libc.capset(header, ctypes.create_string_buffer(struct.pack("=6I", left, left, 0, 0, 0, 0), 24)):
         raise _refused()
 
 

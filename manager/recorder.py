@@ -7,6 +7,7 @@ meanwhile.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import pickle
@@ -15,10 +16,11 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 from manager.capture_worker import load_all
 from manager.logs import one_line_logs
-from manager.privileges import give_up
+from manager.privileges import give_up, named
 from sensor.captures import Capture
 from sensor.noun import noun, state
 from sensor.picked import Picker, Wanted, marked
@@ -29,10 +31,10 @@ from sensor.segments import FOLDER, Chunk, Segments
 log = logging.getLogger(__name__)
 
 TICK = 50  # ms
-SETTLED = 100_000_000  # ns by which what passed has come out of the kernel's ring
+SETTLED = 200_000_000  # ns by which what passed has come out of the kernel's ring, however it is set
 MESSAGE = 1 << 16
 SILENCE = 600.0  # seconds between two complaints of the disk: small blocks may still fit in
-HOLDER = "."  # the folder; its parents needn't be open to who we become
+HERE = "."  # the folder
 
 
 @noun
@@ -46,16 +48,22 @@ class Recording:
     most: int = 2 << 30  # bytes of the ring on disk
     user: str | None = None
     verbose: int = 0
+    holder: int = -1  # descriptor of the folder: its parents needn't be open to who we become
 
 
 @state
 class Tally:
-    """Alarms whose packets were written, those that lack the beginning, those that failed; packets not recorded."""
+    """Alarms whose packets were written, those that lack the beginning, those that failed; packets not recorded.
+
+    `done`: the alarms that are new in it, by their ids. `last`: the recorder has ended in order.
+    """
 
     saved: int = 0
     incomplete: int = 0
     failed: int = 0
     lost: int = 0
+    done: tuple[str, ...] = ()
+    last: bool = False
 
 
 def main(descriptor: int) -> None:
@@ -64,12 +72,14 @@ def main(descriptor: int) -> None:
     channel = socket.socket(fileno=descriptor)
     task: Recording = pickle.loads(channel.recv(MESSAGE))  # from the manager
     one_line_logs(task.verbose)
+    named("tapscan-record")
     os.umask(0o077)
     capture = Capture(task.replay) if task.replay is not None else None
-    os.chdir(task.folder)
+    os.fchdir(task.holder)
+    os.close(task.holder)
     rings = [reader(name, socket.socket(fileno=number), task.ring) for name, number in task.interfaces]
     load_all()
-    give_up(task.user, HOLDER)
+    give_up(task.user, HERE)
     try:
         FOLDER.mkdir(exist_ok=True)
         recorder = Recorder(channel, rings, Segments(task.most), capture)
@@ -77,8 +87,9 @@ def main(descriptor: int) -> None:
         channel.send(pickle.dumps(error.strerror or str(error)))
         return
     channel.send(pickle.dumps(None))
-    recorder.run()
-    channel.send(pickle.dumps(recorder.tally))
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the manager is gone
+        recorder.run()
+        recorder.say(last=True)
 
 
 class Recorder:
@@ -114,6 +125,10 @@ class Recorder:
         self._save(None)
         while self._child is not None:
             self._reap(0)
+
+    def say(self, done: tuple[str, ...] = (), last: bool = False) -> None:
+        """Tells the manager how it stands."""
+        self._channel.send(pickle.dumps(replace(self.tally, done=done, last=last)))
 
     def _hear(self) -> bool:
         """A flow that is wanted; whether there may be more."""
@@ -168,6 +183,7 @@ class Recorder:
         else:
             self.tally.saved += len(self._due)
             self.tally.incomplete += sum(lacking for _, lacking in self._due)
+        self.say(tuple(wanted.id for wanted, _ in self._due))
 
     def _pick(self, wanted: list[Wanted]) -> int:
         """The child: its exit code."""

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from engines.verdicts import Engine
 
 # What takes effect without a restart; all else is of processes and sockets that go on.
-AT_ONCE = ("engine", "sensor.name", "sensor.home", "sensor.hashes", "elasticsearch.namespace")
+AT_ONCE = (
+    "engine", "sensor.name", "sensor.home", "sensor.hashes", "elasticsearch.namespace", "limits", "reassembly.overlap",
+)  # fmt: skip
 
 
 @noun
@@ -41,7 +43,7 @@ class Reload:
 
     def __init__(self, read: Callable[[], Settings], running: Settings) -> None:
         self._read = read
-        self._running = running
+        self.running = running
         self._asked = False
         self._reading = False
         self._outcome: SimpleQueue[Fresh | str] = SimpleQueue()
@@ -65,7 +67,7 @@ class Reload:
         self._reading = False
         outcome = self._outcome.get()
         if isinstance(outcome, Fresh):
-            self._running = outcome.settings
+            self.running = outcome.settings
         return outcome
 
     def _do(self) -> None:
@@ -81,8 +83,8 @@ class Reload:
 
     def _fresh(self) -> Fresh:
         settings = self._read()
-        engines = checked_engines(settings) if self._running.pool.kind == "local" else []
-        return Fresh(_joined(self._running, settings), engines, tuple(_later(self._running, settings)))
+        engines = checked_engines(settings) if self.running.pool.kind == "local" else []
+        return Fresh(_joined(self.running, settings), engines, tuple(_later(self.running, settings)))
 
 
 def checked_engines(settings: Settings) -> list[Engine]:
@@ -120,4 +122,7 @@ def _joined(before: Settings, after: Settings) -> Settings:
     own = after.sensor
     sensor = replace(before.sensor, name=own.name, home=own.home, hashes=own.hashes)
     elastic = replace(before.elasticsearch, namespace=after.elasticsearch.namespace)
-    return replace(before, engine=after.engine, sensor=sensor, elasticsearch=elastic)
+    assembly = replace(after.reassembly, track_vlan=before.reassembly.track_vlan)  # keys of flows that go on
+    return replace(
+        before, engine=after.engine, sensor=sensor, elasticsearch=elastic, limits=after.limits, reassembly=assembly
+    )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from manager import pools
 from manager.alarms import Alarms
 from manager.assembly import exact_engines, observer
+from manager.capture_workers import Workers
 from manager.events import Documents
 from manager.reload import Fresh, Reload
 from manager.run import say
@@ -29,6 +30,7 @@ class Renewal:
 
     reload: Reload
     service: ServiceManager
+    workers: Workers
     alarms: Alarms
     documents: Documents
     pools: Succession
@@ -50,6 +52,7 @@ class Renewal:
 
     def _take(self, fresh: Fresh) -> None:
         settings, said = fresh.settings, "settings have been read again"
+        self.workers.change(settings)
         self.documents.change(observer(settings), settings.sensor.hashes)
         if settings.pool.kind == "local":
             self.alarms.change(exact_engines(settings))

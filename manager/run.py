@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engines.verdicts import Engine
 from manager import pools
@@ -19,6 +21,7 @@ from manager.assembly import (
     fragment_limits,
     observer,
     overlap_policies,
+    spool_folder,
     state_directory,
 )
 from manager.ecs import line
@@ -32,13 +35,16 @@ from manager.pipeline import After, Item, Timeline, extracted, rest, scanned
 from manager.progress import Telling, Watcher, watcher
 from manager.rows import ObjectRows
 from manager.settings import Settings
-from manager.sinks import Crashed, Folder, JsonLines, Lines, Sink, Write, to_descriptor
+from manager.sinks import Crashed, Documented, Folder, Lines, Receiver, Sink, Write, printed, to_descriptor
 from manager.summary import Summary
 from manager.visible import visible
 from manager.workers import Send, Shard, WorkersFailed, share
 from reassembly.builder import Ahead, Memory
 from sensor.captures import Capture, CaptureError, open_capture
 from sensor.noun import noun
+
+if TYPE_CHECKING:
+    from manager.outlets import Outlets
 
 ALONE: Shard = (0, 1)
 PIPE_WIDTH = 180  # columns of a table that isn't for a terminal
@@ -67,6 +73,8 @@ def run(options: Options, scanning: bool) -> int:
     else:
         _report(options, summary, scanning)
     _trouble(options, summary)
+    if scanning:
+        _settle(settings, summary)
     return summary.exit_code() if scanning or summary.exit_code() != 1 else 0
 
 
@@ -97,8 +105,9 @@ class Job:
 
     def share(self, shard: Shard, lines: Lines, watch: Watcher) -> Summary:
         """Does one share of it, in this process."""
-        summary = Summary()
-        sinks: list[Sink] = [summary, *self._sinks(lines)]
+        summary, made = Summary(), documents(self.settings)
+        out = outlets(self.settings, made) if self.scanning else None
+        sinks: list[Sink] = [summary, *self._sinks(lines, made, [out.take] if out else [])]
 
         def after(capture: Capture) -> bool:
             """After each batch: shows what there is, says where we are; goes on unless interrupted."""
@@ -106,22 +115,28 @@ class Job:
             watch(shard[0], capture.path, capture.position, capture.size)
             return not self.interrupt.asked
 
-        for item in self._items(shard, summary, after):
-            for sink in sinks:
-                sink.take(item)
+        try:
+            for item in self._items(shard, summary, after):
+                for sink in sinks:
+                    sink.take(item)
+        finally:
+            if out:
+                out.close()
         lines.flush()
         summary.interrupted = self.interrupt.asked
         return summary
 
-    def _sinks(self, lines: Lines) -> Iterator[Sink]:
+    def _sinks(self, lines: Lines, made: Documents, receivers: list[Receiver]) -> Iterator[Sink]:
         if self.options.to is not None:
             try:
                 yield Folder(self.options.to)
             except OSError as error:
                 raise Stop(f"--to {self.options.to}: {error.strerror}") from None
         if self.options.json:
-            yield JsonLines(documents(self.settings), lines.write)
-        elif not self.scanning and not self.options.quiet:
+            receivers.append(printed(lines.write))
+        if receivers:
+            yield Documented(made, receivers)
+        if not self.options.json and not self.scanning and not self.options.quiet:
             yield ObjectRows(lines.write, table_width())
         if self.scanning:
             yield Crashed(Path(self.settings.pool.crashed or state_directory() / "crashed"))
@@ -189,11 +204,30 @@ def _account(summary: Summary, timeline: Timeline, path: str, first: bool) -> No
         summary.unusable_inputs.append(timeline.failed)
 
 
+def outlets(settings: Settings, made: Documents, there: Callable[[Path], Path] = lambda path: path) -> Outlets | None:
+    """Where documents go beside the screen. `there`: another path to the spool."""
+    if not settings.elasticsearch.urls:
+        return None
+    from manager.outlets import Outlets
+
+    return Outlets.opened(settings, made, there(spool_folder(settings)))
+
+
 def _print_coverage(settings: Settings, summary: Summary, write: Write) -> None:
     made, lines = documents(settings), Lines(write)
     for row in summary.coverage.rows():
         lines.write(line(made.coverage(row)))
     lines.flush()
+
+
+def _settle(settings: Settings, summary: Summary) -> None:
+    """The end, where documents go elsewhere: the ledger's rows, and a while for all of them to be stored."""
+    made = documents(settings)
+    if (out := outlets(settings, made)) is None:
+        return
+    for row in summary.coverage.rows():
+        out.take(made.coverage(row))
+    out.end(settings.elasticsearch.flush_timeout)
 
 
 def _report(options: Options, summary: Summary, scanning: bool) -> None:
@@ -219,5 +253,6 @@ def _trouble(options: Options, summary: Summary) -> None:
 
 
 def say(text: str) -> None:
-    """One line on standard error."""
-    sys.stderr.write(f"tapscan: {visible(text)}\n")
+    """One line on standard error, if somebody reads it."""
+    with contextlib.suppress(BrokenPipeError):
+        sys.stderr.write(f"tapscan: {visible(text)}\n")

@@ -1,7 +1,8 @@
 """System calls that a process which reads hostile bytes never needs, refused by the kernel. seccomp(2).
 
-A deny list, short and the same on every kernel: starting programs, new sockets, looking into other processes, mounts,
-programs and modules for the kernel. What is asked for by another architecture's numbers is refused as a whole.
+A deny list, short and the same on every kernel: starting programs, new sockets, looking into other processes and
+signals to them, mounts, programs and modules for the kernel. What is asked for by another architecture's numbers is
+refused as a whole.
 """
 
 from __future__ import annotations
@@ -20,23 +21,36 @@ _LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06  # BPF_LD|W|ABS, BPF_
 _NUMBER, _ARCHITECTURE = 0, 4  # offsets in struct seccomp_data
 _X32 = 0x40000000  # from here on, numbers of x86_64's other half
 
-# AUDIT_ARCH_, and the numbers of execve, execveat, socket, socketpair, ptrace, process_vm_readv, process_vm_writev,
-# bpf, mount, umount2, pivot_root, chroot, unshare, setns, init_module, finit_module, kexec_load, keyctl, reboot,
-# perf_event_open, userfaultfd
+_CALLS = (
+    "execve", "execveat", "socket", "socketpair", "ptrace", "process_vm_readv", "process_vm_writev", "bpf", "mount",
+    "umount2", "pivot_root", "chroot", "unshare", "setns", "init_module", "finit_module", "kexec_load", "keyctl",
+    "reboot", "perf_event_open", "userfaultfd", "kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo",
+)  # fmt: skip
+
+# AUDIT_ARCH_, and the numbers of these calls: asm/unistd_64.h, asm-generic/unistd.h
 _KNOWN = {
     "x86_64": (
         0xC000003E,
-        (59, 322, 41, 53, 101, 310, 311, 321, 165, 166, 155, 161, 272, 308, 175, 313, 246, 250, 169, 298, 323),
+        (
+            59, 322, 41, 53, 101, 310, 311, 321, 165, 166, 155, 161, 272, 308, 175, 313, 246, 250, 169, 298, 323,
+            62, 200, 234, 129, 297,
+        ),
     ),
     "aarch64": (
         0xC00000B7,
-        (221, 281, 198, 199, 117, 270, 271, 280, 40, 39, 41, 51, 97, 268, 105, 273, 104, 219, 142, 241, 282),
+        (
+            221, 281, 198, 199, 117, 270, 271, 280, 40, 39, 41, 51, 97, 268, 105, 273, 104, 219, 142, 241, 282,
+            129, 130, 131, 138, 240,
+        ),
     ),
-}
+}  # fmt: skip
 
 
-# The same everywhere: io_uring_setup (which makes sockets, too), open_tree, move_mount, fsopen, fsmount, pidfd_getfd
-_EVERYWHERE = (425, 428, 429, 430, 432, 438)
+# The same everywhere: io_uring_setup makes sockets, too
+_CALLS_EVERYWHERE = (
+    "io_uring_setup", "open_tree", "move_mount", "fsopen", "fsmount", "pidfd_getfd", "pidfd_send_signal",
+)  # fmt: skip
+_EVERYWHERE = (425, 428, 429, 430, 432, 438, 424)
 
 
 def refuse_calls() -> None:

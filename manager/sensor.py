@@ -2,38 +2,49 @@
 
 from __future__ import annotations
 
+import platform
 import signal
 import time
 from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engines.succession import Succession
 from manager import beginning, pools
-from manager.alarms import Alarm, Alarms
-from manager.assembly import build_engines, exact_engines, ledger_folder
+from manager.alarms import Alarms
+from manager.assembly import build_engines, exact_engines, ledger_folder, spool_folder
 from manager.beginning import Asked
 from manager.capture_workers import Workers
-from manager.ecs import Document, line
+from manager.children import started
+from manager.ecs import Document
 from manager.garbage import collect_seldom
 from manager.interfaces import Interfaces
 from manager.ledger import Ledger
+from manager.listening import Listened, Told
 from manager.logs import one_line_logs
 from manager.loss import LossWatch
 from manager.minutes import Kept, Minutes
+from manager.nursery import CLONE, Nursery
 from manager.overload import Overload
-from manager.pipeline import Item, rest, scanned
+from manager.ownership import Owner, become, check_temporary, handed_over, is_ledger, is_spool, owner_of
+from manager.pipeline import rest, scanned
 from manager.privileges import harden
 from manager.progress import Silence
 from manager.recording import Recorded
 from manager.reload import Reload
 from manager.renewal import Renewal
-from manager.report import alarm_line, console, report
-from manager.run import documents, say
+from manager.report import report
+from manager.run import documents, outlets, say
 from manager.settings import Settings
-from manager.sinks import JsonLines, Lines, Patient, Sink
+from manager.sinks import Documented, Lines, Receiver, Sink, printed
 from manager.summary import Summary
 from manager.systemd import Health, ServiceManager, service_manager
 from manager.trouble import Trouble
 from sensor.noun import state
+
+if TYPE_CHECKING:
+    from engines.verdicts import Engine
+    from manager.outlets import Outlets
 
 DRAIN = 10.0  # seconds more than the workers that engines have, at the end
 LOOK = 1.0  # seconds between two looks at the interfaces, and at what the workers count
@@ -46,36 +57,48 @@ def watch(asked: Asked) -> int:
     harden()
     settings = beginning.settings_of(asked)
     one_line_logs(asked.verbose)
+    owner = None if asked.replay is not None else owner_of(settings)
+    check_temporary(owner, settings.sensor.temporary)
     made, summary = Summary(), Summary()
     engines = build_engines(settings, made, Silence()) if settings.pool.kind == "local" else []
     interfaces = beginning.opened(asked, settings)
     tasks = beginning.tasks(asked, settings, interfaces)
     alarms = Alarms(exact_engines(settings))
-    recording = beginning.recording(asked, settings)
-    recorded = None if recording is None else Recorded(recording, settings.sensor.around_alarms)
+    births = None if interfaces is None or platform.machine() not in CLONE else Nursery(settings.sensor.user)
+    start = started if births is None else births.started
+    recording = beginning.recording(asked, settings, interfaces)
+    recorded = None if recording is None else Recorded(recording, settings.sensor.around_alarms, start)
     pool = Succession(pools.pool(settings, engines, asked.config, asked.rules))
     room = pools.room(settings, pool, alarms.goes_on)
-    workers = Workers(tasks, room.ahead)
+    workers = Workers(tasks, room.ahead, start)
     reload = Reload(lambda: beginning.settings_of(asked), settings)
     told = documents(settings, live=asked.replay is None, record=settings.sensor.record)
-    renewal = Renewal(reload, service, alarms, told, pool, room, engines)
+    out = outlets(settings, told, lambda folder: handed_over(folder, owner, is_spool))
+    renewal = Renewal(reload, service, workers, alarms, told, pool, room, engines)
     _heed(workers, reload, service)
+    round_ = Round(asked, settings, summary, workers, renewal, interfaces, recorded, out, owner)
     collect_seldom()
     try:
-        _pass_on(Round(asked, settings, summary, workers, renewal, interfaces, recorded))
+        _pass_on(round_)
+        if out is not None:
+            out.end(settings.elasticsearch.flush_timeout)
     finally:
         workers.close()
+        if out is not None:
+            out.close()
         if recorded is not None:
             recorded.close()
             summary.counters.update(recorded.counters)
+        if births is not None:
+            births.close()
         room.close()
     summary.merge(made)
     summary.settle_engines(renewal.engines)
-    if not asked.json and not asked.quiet:
+    if not asked.json and not asked.quiet and not round_.out.closed:
         report(summary, scanning=True, everything=asked.verbose > 0)
     for name, why in summary.unusable_engines.items():
         say(f"engine {name} could not be used: {why}")
-    return 2 if summary.unusable_engines else 0
+    return 2 if summary.unusable_engines else 128 + signal.SIGPIPE if round_.in_vain else 0
 
 
 def _heed(workers: Workers, reload: Reload, service: ServiceManager) -> None:
@@ -108,6 +131,8 @@ class Round:
         renewal: Renewal,
         interfaces: Interfaces | None,
         recorded: Recorded | None,
+        out: Outlets | None,
+        owner: Owner | None,
     ) -> None:
         self.asked = asked
         self.settings = settings
@@ -115,10 +140,16 @@ class Round:
         self.workers = workers
         self.renewal = renewal
         self.recorded = recorded
-        self.out = Patient(1)
+        self.owner = owner
+        self.out = Listened(self._unheard)
         self.lines = Lines(self.out)
+        self.receivers: list[Receiver] = [printed(self.lines.write)] if asked.json else []
+        if out is not None:
+            self.receivers.append(out.take)
         alarms = renewal.alarms
-        self.minutes = Minutes(renewal.documents, workers, lambda: {"open_alarms": len(alarms)}, _kept(asked, settings))
+        self.minutes = Minutes(
+            renewal.documents, workers, lambda: {"open_alarms": len(alarms)}, _kept(asked, settings, renewal, owner)
+        )
         self._interfaces = interfaces
         self._overload = Overload(settings.overload)
         self._trouble = Trouble(lambda: workers.said.counters)
@@ -130,10 +161,11 @@ class Round:
         now = time.monotonic()
         self.workers.order(self._overload.look({"queue": self.renewal.room.fullness}, now))
         self.tell(self.minutes.due())
-        if self.out.waits:
-            self.out(b"")
+        self.out.look()
         self.renewal.look()
         self._health.look()
+        if self.recorded is not None:
+            self.recorded.look()
         if now - self._looked > LOOK:
             self._looked = now
             self._trouble.look()
@@ -142,24 +174,43 @@ class Round:
     def tell(self, said: Iterable[Document]) -> None:
         """Documents that come of no object."""
         for document in said:  # also where nobody reads them: the ledger is written on the way
-            if self.asked.json:
-                self.lines.write(line(document))
+            for receive in self.receivers:
+                receive(document)
         self.lines.flush()
 
     def sinks(self) -> list[Sink]:
         """Who takes what the walk gives."""
-        printed = JsonLines(self.renewal.documents, self.lines.write) if self.asked.json else Told()
-        sinks: list[Sink] = [self.summary, self.minutes, printed]
+        sinks: list[Sink] = [self.summary, self.minutes]
+        if self.receivers:
+            sinks.append(Documented(self.renewal.documents, self.receivers))
+        if not self.asked.json:
+            sinks.append(Told(self.out))
         return sinks if self.recorded is None else [*sinks, self.recorded]
+
+    @property
+    def in_vain(self) -> bool:
+        """Nobody reads what it says, and nothing else was asked for."""
+        own = self.settings.sensor
+        elsewhere = self.settings.elasticsearch.urls or own.record is not None or own.ledger is not None
+        return self.out.closed and not elsewhere
+
+    def _unheard(self) -> None:
+        if self.in_vain:
+            say("nobody reads standard output any more: the sensor ends")
+            self.workers.stop()
+        else:
+            say("nobody reads standard output any more: all else goes on")
 
     def _return(self) -> None:
         """An interface that was gone is used again."""
         if self._interfaces is None or not self._interfaces.returned():
             return
         say("an interface is there again")
-        self.workers.renew(beginning.tasks(self.asked, self.settings, self._interfaces))
-        if self.recorded is not None and (task := beginning.recording(self.asked, self.settings)) is not None:
-            self.recorded.renew(task)
+        settings = self.renewal.reload.running
+        self.workers.renew(beginning.tasks(self.asked, settings, self._interfaces))
+        recording = beginning.recording(self.asked, settings, self._interfaces)
+        if self.recorded is not None and recording is not None:
+            self.recorded.renew(recording)
 
 
 def _pass_on(round_: Round) -> None:
@@ -168,6 +219,8 @@ def _pass_on(round_: Round) -> None:
     alarms, room, sinks = renewal.alarms, renewal.room, round_.sinks()
     walk = workers.products(round_.look)
     workers.wait()
+    if round_.asked.replay is None:
+        become(round_.owner, spool_folder(round_.settings))
     renewal.service.ready()
     if not round_.asked.quiet:
         say(f"watching {beginning.place(round_.asked, round_.settings)}")
@@ -176,8 +229,8 @@ def _pass_on(round_: Round) -> None:
             for sink in sinks:
                 sink.take(item)
     round_.tell(round_.minutes.rest())
-    if round_.out.lost or round_.out.waits:
-        say(f"{round_.out.lost} documents are lost, and {round_.out.waits} bytes of them could not be written")
+    if any(left := round_.out.left):
+        say(f"{left[0]} documents are lost, and {left[1]} bytes of them could not be written")
     _count(round_.summary, workers)
 
 
@@ -207,18 +260,18 @@ class Status:
         return f"{rate:.0f} packets/s, {said.flows} flows, {said.lost} packets lost, {self.summary.alarm_count} alarms"
 
 
-def _kept(asked: Asked, settings: Settings) -> Kept:
+def _ledger(folder: Path, most: int, owner: Owner | None) -> Ledger:
+    return Ledger(folder, most, handed_over(folder, owner, is_ledger))
+
+
+def _kept(asked: Asked, settings: Settings, renewal: Renewal, owner: Owner | None) -> Kept:
     own = settings.sensor
-    ledger = Ledger(ledger_folder(settings), own.ledger_bytes) if asked.replay is None else None
-    return Kept(beginning.place(asked, settings), ledger, LossWatch(own.loss_minutes, own.loss_share))
+    ledger = _ledger(ledger_folder(settings), own.ledger_bytes, owner) if asked.replay is None else None
+    loss = LossWatch(own.loss_minutes, own.loss_share)
+    return Kept(beginning.place(asked, settings), ledger, loss, lambda: database_ages(renewal.engines))
 
 
-class Told:
-    """A sink: each alarm in a line, as it is raised."""
-
-    def __init__(self) -> None:
-        self._out = console()
-
-    def take(self, item: Item) -> None:
-        if isinstance(item, Alarm):
-            alarm_line(self._out, item)
+def database_ages(engines: Iterable[Engine]) -> dict[str, float]:
+    """Seconds, by engine; of those that know it."""
+    ages = {engine.name: getattr(engine, "database_age", None) for engine in engines}
+    return {name: age for name, age in ages.items() if age is not None}

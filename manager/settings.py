@@ -9,6 +9,7 @@ from dataclasses import field
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from reassembly.limits import Limits
+from sensor.fanout import Fanout
 from sensor.noun import noun
 
 # Read by pydantic: a key that nobody knows is a mistake, and so is "10" where a number belongs.
@@ -24,7 +25,13 @@ class SensorSettings:
     interfaces: tuple[str, ...] = ()  # for the live sensor; -i on the command line wins
     workers: int = 1  # processes that capture; the kernel deals the flows out to them
     ring: int = 128 << 20  # bytes that the kernel keeps for each worker and interface; 0: packets one by one
-    user: str | None = None  # who workers become when we are root; unset: nobody
+    block_timeout: int = 1  # ms, at most 100, after which the kernel hands over a block that isn't full: later, larger
+    promiscuous: bool = True  # every frame that passes; false: those to this host, and those to all
+    clock: Literal["kernel", "hardware"] = "kernel"  # who gives packets their time; hardware: the card, where it can
+    # "flow": both directions of a flow, FTP data and its control connection; "hash": both directions
+    # "hash+defrag": fragments as well; "hash+rollover": as hash while no ring is full; "cpu": as the card's queues do
+    fanout: Fanout = "flow"  # what goes to the same one of several workers
+    user: str | None = None  # who the sensor becomes when root has started it; unset: nobody
     name: str | None = None  # observer.name; unset: the host's
     home: tuple[str, ...] = ()  # networks that are ours (CIDR): they make network.direction known
     hashes: tuple[Literal["sha1", "md5"], ...] = ()  # besides SHA-256; they cost as much as everything else together
@@ -141,13 +148,28 @@ LATER = ("icap", "office")
 
 
 @noun
+class SpoolSettings:
+    """[spool]: documents on disk, from where they are sent; used when there is somewhere to send them."""
+
+    directory: str | None = None  # unset: spool/ of the state directory
+    max_bytes: int = 4 << 30  # what they may take, sent or not; the oldest go
+
+
+@noun
 class ElasticsearchSettings:
     """[elasticsearch]"""
 
     urls: tuple[str, ...] = ()
     namespace: str = "default"  # third part of the data streams' names
+    api_key_file: str | None = None  # file with an API key; or $TAPSCAN_ELASTICSEARCH_API_KEY
+    username: str | None = None
+    password_file: str | None = None  # file with its password; or $TAPSCAN_ELASTICSEARCH_PASSWORD
+    ca_file: str | None = None  # certificates that are believed, for https; unset: the system's
+    verify: bool = True  # whether the server's certificate is checked
+    proxy: str | None = None  # http://HOST:PORT
+    compress: bool = False  # requests with gzip: for a slow link
+    timeout: float = 30.0  # seconds for an answer
     flush_timeout: float = 30.0  # seconds that `scan` waits at its end for its documents to be stored
-    spool: str | None = None  # directory of what isn't stored yet
 
 
 @noun
@@ -187,6 +209,7 @@ class Settings:
     overload: OverloadSettings = field(default_factory=OverloadSettings)
     pool: PoolSettings = field(default_factory=PoolSettings)
     engine: tuple[EngineSettings, ...] = ()  # none: YARA with the starter rules, and clamd if its usual socket answers
+    spool: SpoolSettings = field(default_factory=SpoolSettings)
     elasticsearch: ElasticsearchSettings = field(default_factory=ElasticsearchSettings)
     countermeasures: CountermeasureSettings = field(default_factory=CountermeasureSettings)
     policy: tuple[PolicySettings, ...] = ()

@@ -18,7 +18,8 @@ from sensor.noun import noun
 
 # Where nothing, or less, makes no sense; every other number may be 0 but not negative.
 _AMOUNTS = frozenset({"max_bytes", "object_bytes", "probe_bytes", "record_bytes"})
-POSITIVE = _AMOUNTS | {"timeout", "slots", "workers", "flush_timeout", "flows", "loss_minutes"}
+POSITIVE = _AMOUNTS | {"timeout", "slots", "workers", "flush_timeout", "flows", "loss_minutes", "block_timeout"}
+MOST = {"block_timeout": 100}  # longer, and flows that wait for what is in a block would end
 NAMESPACE = re.compile(r"[a-z0-9_.]{1,100}")  # a data stream's name takes no capitals, and "-" parts it
 
 Loc = tuple[str | int, ...]
@@ -187,6 +188,8 @@ def _check_number(key: str, name: str, value: float) -> Iterator[tuple[str, str]
         yield key, "has to be a finite number"
     elif value < 0 or (value == 0 and name in POSITIVE):
         yield key, f"{value} won't do: it has to be {'more than 0' if name in POSITIVE else '0 or more'}"
+    elif value > MOST.get(name, value):
+        yield key, f"{value} won't do: it has to be {MOST[name]} or less"
 
 
 def _networks(texts: Any) -> Iterator[str]:
@@ -206,6 +209,8 @@ def _urls(texts: Any) -> Iterator[str]:
     for text in texts if isinstance(texts, list) else ():
         if isinstance(text, str) and not text.startswith(("http://", "https://")):
             yield f"{_shown(text)} has to begin with http:// or https://"
+        elif isinstance(text, str) and "@" in text:
+            yield "names a user: write username and password_file, or api_key_file"
 
 
 def _argv(words: Any) -> Iterator[str]:

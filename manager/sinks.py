@@ -6,7 +6,7 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from engines.verdicts import CRASHED
 from manager.alarms import Alarm
-from manager.ecs import line
+from manager.ecs import Document, line
 from manager.events import Documents
 from reassembly.events import FlowEnd
 from reassembly.objects import Object
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from manager.pipeline import Item
 
 Write: TypeAlias = Callable[[bytes], None]
+Receiver: TypeAlias = Callable[[Document], None]
 
 log = logging.getLogger(__name__)
 
@@ -126,23 +127,29 @@ class Patient:
             self.lost += bytes(oldest).count(b"\n")
 
 
-class JsonLines:
-    """Objects and alarms as documents, one line each."""
+class Documented:
+    """Objects and alarms as documents, each made once for all who want it."""
 
-    def __init__(self, documents: Documents, write: Write) -> None:
+    def __init__(self, documents: Documents, receivers: Sequence[Receiver]) -> None:
         self._documents = documents
-        self._write = write
+        self._receivers = receivers
 
     def take(self, item: Item) -> None:
+        if isinstance(item, FlowEnd):
+            return
         if isinstance(item, Object):
             document = self._documents.object(item)
         elif isinstance(item, Alarm):
             document = self._documents.alarm(item)
-        elif isinstance(item, FlowEnd):
-            return
         else:
             document = self._documents.object(item.target, item)
-        self._write(line(document))
+        for receive in self._receivers:
+            receive(document)
+
+
+def printed(write: Write) -> Receiver:
+    """Documents as JSON, a line each."""
+    return lambda document: write(line(document))
 
 
 class Folder:

@@ -1,4 +1,5 @@
-"""What is looked at before a sensor begins: whether the rings fit into memory, and whether the clock can be believed.
+"""What is looked at before a sensor begins: whether the rings fit into memory, whether flows stay whole,
+and whether the clock can be believed.
 
 adjtimex(2), proc(5). Each finding is a line for the user that says what to do.
 """
@@ -12,11 +13,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from manager.options import Stop
+from sensor.fanout import Fanout
 
 _TIMEX = 512  # bytes, more than struct timex has on any architecture; "modes" is 0: only read
 _NOT_SYNCHRONISED = 5  # TIME_ERROR
 _BEGAN = datetime(2024, 1, 1, tzinfo=UTC).timestamp()  # before the program was there: a battery is empty
 _MEGABYTE = 1 << 20
+
+_SCATTERED: dict[Fanout, str] = {
+    "hash": "FTP data and fragments may go to another worker than what they belong to",
+    "hash+defrag": "FTP data may go to another worker than its control connection",
+    "hash+rollover": "FTP data, fragments and, while a ring is full, any packet may go to another worker than its flow",
+    "cpu": "a flow is whole only where the card sends both of its directions to the same CPU",
+}
+
+
+def fanout(way: Fanout, workers: int) -> Iterator[str]:
+    """What a way to deal packets out to several workers tears apart."""
+    if workers > 1 and way in _SCATTERED:
+        yield f'warning: fanout = "{way}": {_SCATTERED[way]}; fanout = "flow" keeps them together'
 
 
 def memory(ring: int, workers: int, interfaces: int, available: int) -> Iterator[str]:

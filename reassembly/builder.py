@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import field
 from tempfile import NamedTemporaryFile
 from typing import IO, Protocol
@@ -56,7 +57,7 @@ class Memory:
 class Origin:
     """Where objects come from: one flow, or one parent object. Gives each its stable id."""
 
-    __slots__ = ("_opened", "_stem", "depth", "findings", "flow", "memory", "parent")
+    __slots__ = ("_opened", "_stem", "depth", "findings", "flow", "memory", "ours", "parent")
 
     def __init__(self, flow: Flow, memory: Memory, parent: str | None = None, depth: int = 0) -> None:
         self.flow = flow
@@ -64,6 +65,7 @@ class Origin:
         self.parent = parent
         self.depth = depth
         self.findings: dict[str, None] = {}  # of the stream; each object that is finished later carries them
+        self.ours: Callable[[int], bool] | None = None  # whether all holes of a direction are our own loss
         self._opened = 0
         self._stem = parent or flow.id
 
@@ -138,6 +140,7 @@ class Origin:
     def inside(self, builder: Builder) -> Origin:
         """The origin of the parts of an object that is still arriving."""
         origin = Origin(self.flow, self.memory, builder.id, self.depth + 1)
+        origin.ours = self.ours
         origin._stem = f"{builder.id}/parts"  # what is unpacked from the finished object later counts from one as well
         return origin
 
@@ -255,12 +258,17 @@ class Builder:
             self.declared_type,
             self.origin.parent,
             self.origin.depth,
-            self.cut or cut,
+            self._why(cut),
             tuple(self.missing),
             (*self.origin.findings, *self.findings) if self.origin.findings or self.findings else (),
             self.codings,
             self.facts or None,
         )
+
+    def _why(self, cut: str | None) -> str | None:
+        """A hole whose bytes the other side has had is our loss, not the network's."""
+        cut, ours = self.cut or cut, self.origin.ours
+        return "capture_loss" if cut == "gap" and ours is not None and ours(self.direction) else cut
 
     def drop(self) -> None:
         """Lets go of the bytes: there is no object after all."""

@@ -45,7 +45,7 @@ class Bystanders:
     def __init__(self, limits: Limits, low: Collection[int], exempt: Callable[[Flow], bool]) -> None:
         self.admitted: Admitted = "all"
         self.flows = 0  # that were let go by
-        self._limits = limits
+        self.limits = limits
         self._low = low
         self._exempt = exempt
         self._there: dict[int, Bystander] = {}
@@ -101,7 +101,7 @@ class Bystanders:
         flow, swapped = begun(batch, row)
         if (self.admitted == "important" and flow.resp_port not in self._low) or self._exempt(flow):
             return None
-        if len(self._there) >= self._limits.flows:
+        if len(self._there) >= self.limits.flows:
             for oldest in [*islice(self._there, max(len(self._there) // ENDED_SHARE, 1))]:
                 self._end(oldest)
         self.flows += 1
@@ -111,8 +111,8 @@ class Bystanders:
     def _patience(self, one: Bystander) -> float:
         """Seconds of silence after which it is over."""
         if one.ending:
-            return self._limits.timeout_closed
-        return self._limits.timeout_udp if one.flow.transport == "udp" else self._limits.timeout_established
+            return self.limits.timeout_closed
+        return self.limits.timeout_udp if one.flow.transport == "udp" else self.limits.timeout_established
 
     def _end(self, key: int) -> None:
         one = self._there.pop(key)

@@ -159,7 +159,7 @@ class Entry:
                 return
             origin = Origin(self.flow, self._memory)
             if self.connection is not None:
-                origin.findings = self.connection.findings
+                origin.findings, origin.ours = self.connection.findings, self.connection.ours
             self.conversation = Conversation(origin, *self._emitted, self._memory.counters)
             if self.connection is not None:
                 take = self.conversation.take

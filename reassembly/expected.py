@@ -15,7 +15,7 @@ class Expected:
     """Announcements without a flow, and flows without an announcement; both bounded, the oldest go first."""
 
     def __init__(self, limits: Limits) -> None:
-        self._limit = limits.expectations
+        self.limits = limits
         self._announced: dict[Place, deque[Expect]] = {}
         self._waiting: dict[Place, Entry] = {}
         self.leaders: set[int] = set()  # keys of flows that announce others
@@ -29,7 +29,7 @@ class Expected:
         waiting = self._waiting.pop(place, None)
         if waiting is not None and waiting.claimable:
             return waiting
-        if len(self._announced) >= self._limit:
+        if len(self._announced) >= self.limits.expectations:
             self._announced.pop(next(iter(self._announced)))
         queue = self._announced.setdefault(place, deque(maxlen=16))
         queue.append(expect)
@@ -52,7 +52,7 @@ class Expected:
 
     def wait(self, entry: Entry) -> None:
         """This flow has said something that nobody reads; it may be announced yet."""
-        if len(self._waiting) >= self._limit:
+        if len(self._waiting) >= self.limits.expectations:
             self._waiting.pop(next(iter(self._waiting)))
         self._waiting[entry.flow.resp_ip, entry.flow.resp_port] = entry
 

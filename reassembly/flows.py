@@ -57,16 +57,16 @@ class FlowTable:
     ) -> None:
         self.counters: Counter[str] = memory.counters
         self.packets = 0
-        self._limits = limits
+        self.limits = limits
         self._memory = memory
-        self._policies = policies or OverlapPolicies()
+        self.policies = policies or OverlapPolicies()
         self._entries: dict[int, Entry] = {}
-        self._idle = Idle(limits, self._entries, self.counters)
+        self.idle = Idle(limits, self._entries, self.counters)
         self._products: list[Product] = []
         self._announced: list[Expect] = []
         self._emitted = self._products, self._announced
-        self._expected = Expected(limits)
-        self.bystanders = Bystanders(limits, low, self._expected.announces)
+        self.expected = Expected(limits)
+        self.bystanders = Bystanders(limits, low, self.expected.announces)
         self._past: dict[int, Past] = {}  # flows that were read at once, by the time of their end
         self._reset: dict[int, Entry] = {}  # had a RST, and end when nothing belies it
         self._limbo: deque[Entry] = deque()  # over, but what they carried may still be announced
@@ -76,10 +76,6 @@ class FlowTable:
         self._held = 0  # bytes behind holes, of all flows
         self._now = 0
         self._swept = 0
-        self._rest = int(limits.rest * SECOND)
-        self._remembered = int(limits.timeout_closed * SECOND)  # that an ended flow is
-        shortest = min(limits.timeout_syn, limits.timeout_half_closed, limits.timeout_established, limits.rest)
-        self._pause = int(shortest * SECOND)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -87,7 +83,7 @@ class FlowTable:
     @property
     def fullness(self) -> dict[str, float]:
         """Which shares of the limits are in use: of `flows`, and of `bytes` behind holes."""
-        limits = self._limits
+        limits = self.limits
         return {"flows": len(self._entries) / limits.flows, "bytes": self._held / limits.total_out_of_order}
 
     def feed(self, batch: PacketBatch) -> Iterator[Product]:
@@ -119,7 +115,7 @@ class FlowTable:
         self._past.clear()
         self._now += by
         self._swept += by
-        self._idle.again(self._now)
+        self.idle.again(self._now)
 
     def _goes_on(self, time: int) -> None:
         """Times of packets waver, but one far in the past is of a clock that was set back."""
@@ -128,7 +124,7 @@ class FlowTable:
             self._now = self._swept = time
             for one in self._dated():
                 one.last = min(one.last, time)
-            self._idle.again(time)
+            self.idle.again(time)
         self._now = max(self._now, time)
         if self._now - self._swept >= SWEEP:
             self._sweep()
@@ -168,6 +164,7 @@ class FlowTable:
         groups = self._groups(batch, rows)
         if not len(groups):
             return
+        self._pause = self.limits.pause
         chains = chain(batch, groups, self._pause)
         firsts = Firsts(batch, groups)
         entries, careful, keys = self._entries, chains.careful, groups.keys
@@ -181,7 +178,7 @@ class FlowTable:
 
     def _order(self, groups: Groups) -> list[int]:
         """Groups by time; those that announce other flows before all others."""
-        leaders = self._expected.leaders
+        leaders = self.expected.leaders
         if not leaders:
             return groups.order
         return sorted(groups.order, key=lambda number: groups.keys[number] not in leaders)
@@ -194,7 +191,7 @@ class FlowTable:
             if not chains.opens(number, firsts.sides[number]):
                 return False
             flow, side = firsts.flow(number), firsts.sides[number]
-            if chains.whole[number] and not self._expected and self._whole(batch, flow, chains, number, side):
+            if chains.whole[number] and not self.expected and self._whole(batch, flow, chains, number, side):
                 self._past[firsts.keys[number]] = Past(
                     (chains.first_seq[0][number], chains.first_seq[1][number]), chains.lasts[number]
                 )
@@ -258,7 +255,7 @@ class FlowTable:
         past = self._past.get(key)
         if past is None:
             return False
-        if segment.time - past.last <= self._remembered and past.knows(segment):
+        if segment.time - past.last <= self.limits.timeout_closed * SECOND and past.knows(segment):
             return True
         del self._past[key]
         return False
@@ -266,7 +263,7 @@ class FlowTable:
     def _careful(self, entry: Entry, segment: Segment) -> None:
         assert entry.connection is not None
         before = entry.held
-        if segment.time - entry.last > self._rest:
+        if segment.time - entry.last > self.limits.rest * SECOND:
             entry.slim()
         entry.connection.segment(segment)
         self._held += entry.held - before
@@ -291,10 +288,10 @@ class FlowTable:
         return self._enter(flow, key, side ^ swapped)
 
     def _enter(self, flow: Flow, key: int, orig_side: int) -> Entry:
-        entry = Entry(key, flow, orig_side, self._memory, self._policies, self._emitted)
+        entry = Entry(key, flow, orig_side, self._memory, self.policies, self._emitted)
         self._entries[key] = entry
-        self._idle.enter(entry)
-        if self._expected and (expect := self._expected.take(flow)) is not None:
+        self.idle.enter(entry)
+        if self.expected and (expect := self.expected.take(flow)) is not None:
             entry.expect(expect)
         return entry
 
@@ -337,41 +334,42 @@ class FlowTable:
     def _announce(self, leader: Entry) -> None:
         """The announced flow may have begun, even ended, before its announcement was read."""
         if not leader.ended:
-            self._expected.leaders.add(leader.key)
+            self.expected.leaders.add(leader.key)
         announced, self._announced[:] = self._announced[:], []
         for expect in announced:
-            entry = self._expected.announce(expect)
+            entry = self.expected.announce(expect)
             if entry is not None:
                 entry.expect(expect)
 
     def _end(self, entry: Entry, how: CloseHow, time: int) -> None:
         self._held -= entry.held
         entry.close(how, time)
-        self._idle.watch(entry, entry.last + self._remembered)
+        self.idle.watch(entry, entry.last + int(self.limits.timeout_closed * SECOND))
         if self._announced:
             self._announce(entry)
         if entry.claimable:
-            self._expected.wait(entry)
+            self.expected.wait(entry)
             self._limbo.append(entry)
         else:
             self._finish(entry)
 
     def _finish(self, entry: Entry) -> None:
-        self._expected.forget(entry)
+        self.expected.forget(entry)
         self._products.append(entry.summary())
 
     def _sweep(self) -> None:
         """Ends flows that have been silent too long, and forgets those that ended some time ago."""
         now, self._swept = self._now, self._now
-        forgotten = now - self._remembered
-        patience = self._idle.patience
-        for entry in self._idle.due(now):
+        remembered = int(self.limits.timeout_closed * SECOND)
+        forgotten = now - remembered
+        patience = self.idle.patience
+        for entry in self.idle.due(now):
             if entry.ended:
                 if entry.last < forgotten:
                     del self._entries[entry.key]
                 else:
-                    self._idle.watch(entry, entry.last + self._remembered)
-            elif (how := self._idle.over(entry, now, patience)) is not None:
+                    self.idle.watch(entry, entry.last + remembered)
+            elif (how := self.idle.over(entry, now, patience)) is not None:
                 del self._entries[entry.key]
                 self._end(entry, how, entry.last)
         for key in [key for key, past in takewhile(lambda one: one[1].last < forgotten, self._past.items())]:
@@ -385,13 +383,13 @@ class FlowTable:
         for key, entry in tuple(self._reset.items()):
             if entry.ended or entry.connection is None or entry.connection.reset_by is None:
                 del self._reset[key]
-            elif now - entry.last > self._limits.reset_wait * SECOND:
+            elif now - entry.last > self.limits.reset_wait * SECOND:
                 del self._reset[key]
                 self._end(entry, "reset", entry.last)
 
     def _evict(self) -> None:
         """Over a limit, some flows have to leave."""
-        for entry, limit in self._idle.excess(lambda: self._held > self._limits.total_out_of_order):
+        for entry, limit in self.idle.excess(lambda: self._held > self.limits.total_out_of_order):
             del self._entries[entry.key]
             if not entry.ended:
                 self.counters[limit] += 1

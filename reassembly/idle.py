@@ -22,10 +22,10 @@ EVICTED_SHARE = 16  # over a limit, one flow in so many goes at once: sorting th
 class Idle:
     """Which of `entries`, the flow table's, are to be looked at when."""
 
-    __slots__ = ("_counters", "_due", "_entries", "_limits", "_new")
+    __slots__ = ("_counters", "_due", "_entries", "_new", "limits")
 
     def __init__(self, limits: Limits, entries: dict[int, Entry], counters: Counter[str]) -> None:
-        self._limits = limits
+        self.limits = limits
         self._counters = counters
         self._entries = entries
         self._due: defaultdict[int, list[int]] = defaultdict(list)  # keys by the second at which to look
@@ -34,8 +34,8 @@ class Idle:
     @property
     def patience(self) -> float:
         """Which share of its timeout a silent flow is given: all of it, unless the table is crowded."""
-        most, there = self._limits.flows, len(self._entries)
-        many = most * self._limits.flows_crowded
+        most, there = self.limits.flows, len(self._entries)
+        many = most * self.limits.flows_crowded
         if there <= many:
             return 1.0
         return (max(most - there, 0) / (most - many)) ** 2 if many < most else 0.0
@@ -74,7 +74,7 @@ class Idle:
         if silence > timeout * patience and (silence > ACTIVE or not entry.established):
             self._counters["flows_crowded"] += 1
             return "eviction"
-        rest = self._limits.rest * SECOND
+        rest = self.limits.rest * SECOND
         if rest < silence <= rest + 2 * LOOK:  # once is enough
             entry.slim()
         self.watch(entry, min(now + LOOK, entry.last + timeout))
@@ -86,7 +86,7 @@ class Idle:
 
         Dharmapurikar and Paxson (USENIX Security 2005): neither the oldest nor a random flow may pay for a flood.
         """
-        most, entries = self._limits.flows, self._entries
+        most, entries = self.limits.flows, self._entries
         while len(entries) > most and self._new:
             if (entry := self._unanswered(self._new.popleft())) is not None:
                 yield entry, "flows"

@@ -10,7 +10,7 @@ class Limits:
     """Sizes are bytes, times seconds. Each can be set in `[limits]` of tapscan.toml."""
 
     # streams
-    flows: int = 200_000  # tracked at once by a worker; one that is silent takes 2 to 3 kB
+    flows: int = 150_000  # tracked at once by a worker; one that is silent takes about 4 kB
     flows_crowded: float = 0.5  # of `flows`: with more, silent flows end before their timeout, the sooner the more
     rest: float = 10.0  # seconds of silence after which a flow keeps only what it needs to go on
     flow_out_of_order: int = 1 << 20  # held behind one hole of one direction: a large window on a lossy path
@@ -73,3 +73,8 @@ class Limits:
     unpack_members: int = 10_000  # of one container
     unpack_total: int = 50_000  # out of one outermost container, all levels together: some seconds
     unpack_bytes: int = 1 << 30  # out of one outermost container, all levels together
+
+    @property
+    def pause(self) -> int:
+        """Ns of silence before which no TCP flow is over, or has let go of anything."""
+        return int(min(self.timeout_syn, self.timeout_half_closed, self.timeout_established, self.rest) * 1e9)

@@ -62,8 +62,9 @@ class Object:
     """One thing a user sent or received, complete or not.
 
     `missing` are half-open ranges of offsets in the object as it was sent; its bytes are joined without them, never
-    filled. `cut` names why the object ends early or has holes: `gap`, `limit:<name>`, `midstream`, `reset`,
-    `end_of_capture`. `findings` are the wire's oddities (`http.te_and_cl`, `stream.overlap_conflict`).
+    filled. `cut` names why the object ends early or has holes: `gap`, `capture_loss` (a gap of bytes that the other
+    side has acknowledged), `limit:<name>`, `midstream`, `reset`, `end_of_capture`. `findings` are the wire's oddities
+    (`http.te_and_cl`, `stream.overlap_conflict`).
     """
 
     id: str

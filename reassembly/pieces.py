@@ -53,10 +53,10 @@ class Puzzle:
 class Pieces:
     """All files of which pieces came; over the limits, the one that grew longest ago goes."""
 
-    __slots__ = ("_counters", "_directory", "_files", "_limits", "held")
+    __slots__ = ("_counters", "_directory", "_files", "held", "limits")
 
     def __init__(self, limits: Limits, counters: Counter[str], directory: str | None = None) -> None:
-        self._limits = limits
+        self.limits = limits
         self._counters = counters
         self._directory = directory
         self._files: dict[Key, Puzzle] = {}
@@ -67,7 +67,7 @@ class Pieces:
 
     def add(self, key: Key, begin: int, total: int, content: Content) -> IO[bytes] | None:
         """A piece of the file of this key and size. Gives the whole file when it is there; the taker closes it."""
-        if total > self._limits.joined_bytes:
+        if total > self.limits.joined_bytes:
             return None
         if (puzzle := self._grown(key, begin, total, content)) is None:
             return None
@@ -96,7 +96,7 @@ class Pieces:
         return puzzle
 
     def _shrink(self) -> None:
-        limits = self._limits
+        limits = self.limits
         while len(self._files) > limits.joined_files or self.held > limits.joined_bytes:
             self._counters["joined_files" if len(self._files) > limits.joined_files else "joined_bytes"] += 1
             self._drop(next(iter(self._files)))

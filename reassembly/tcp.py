@@ -101,6 +101,11 @@ class Connection:
             return False
         return self.reset_by is None and len(orig.isns) < 2 and len(resp.isns) < 2
 
+    def ours(self, direction: int) -> bool:
+        """Whether there are holes, and each was acknowledged: the bytes passed us unseen."""
+        stream = self.streams[direction]
+        return 0 < stream.missing == stream.lost
+
     def opens_anew(self, segment: Segment) -> bool:
         """Whether this segment begins another connection of the same addresses and ports (port reuse)."""
         if segment.flags & (SYN | ACK | RST) == SYN:

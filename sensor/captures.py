@@ -41,13 +41,13 @@ class FragmentLimits:
 
     def kept(self, counters: Counter[str]) -> Fragments:
         """Where they wait for each other."""
-        return Fragments(
-            counters,
-            policy=self.policy,
-            datagrams=self.datagrams,
-            timeout=self.timeout,
-            held_bytes=self.held_bytes,
-        )
+        made = Fragments(counters)
+        self.hold_for(made)
+        return made
+
+    def hold_for(self, fragments: Fragments) -> None:
+        """They hold from now on."""
+        fragments.change(policy=self.policy, datagrams=self.datagrams, timeout=self.timeout, held_bytes=self.held_bytes)
 
 
 DEFAULT_FRAGMENTS = FragmentLimits()
@@ -76,8 +76,8 @@ class Capture:
             self._format = _format(path, self._source)
             until_known.pop_all()
         self.size = os.fstat(self._raw.fileno()).st_size if self._raw.seekable() else None
-        self._fragments = fragments.kept(self.counters)
-        self._decoder = Decoder(path, self.counters, self._fragments)
+        self.fragments = fragments.kept(self.counters)
+        self._decoder = Decoder(path, self.counters, self.fragments)
         self._cut = self._lost = 0
 
     def __iter__(self) -> Iterator[PacketBatch]:
@@ -92,7 +92,7 @@ class Capture:
     def close(self) -> None:
         """Who iterates needn't."""
         self._raw.close()
-        self._fragments.close()
+        self.fragments.close()
 
     def _batches(self, chunk: bytes, found: list[Records]) -> Iterator[PacketBatch]:
         arrived = time.monotonic_ns()

@@ -3,11 +3,32 @@
 Both directions of a flow go to the same reader, and FTP data where its control connection goes: flows with a
 well-known port are dealt out by addresses and ports, all others by their addresses alone, since an FTP transfer joins
 any two ports of the same two hosts. The same rule as `reassembly.grouping.shard_rows`. VLAN tags make no difference.
+The kernel's own ways are there for those who know why.
 """
 
 from __future__ import annotations
 
+import socket
 import struct
+from typing import Literal, TypeAlias
+
+from sensor.bpf import handed_over
+
+Fanout: TypeAlias = Literal["flow", "hash", "hash+defrag", "hash+rollover", "cpu"]
+
+# linux/if_packet.h
+SOL_PACKET = 263
+_FANOUT, _FANOUT_DATA = 18, 22
+_HASH, _CPU, _PROGRAM = 0, 2, 6
+_ROLLOVER, _UNIQUE, _DEFRAG = 0x1000, 0x2000, 0x8000
+_WAYS: dict[Fanout, int] = {
+    "flow": _PROGRAM | _DEFRAG,
+    "hash": _HASH,
+    "hash+defrag": _HASH | _DEFRAG,
+    "hash+rollover": _HASH | _ROLLOVER,
+    "cpu": _CPU,
+}
+NEW_GROUP = -1
 
 # linux/bpf_common.h, linux/filter.h
 _LOAD_WORD, _LOAD_HALF, _LOAD_BYTE, _LOAD_HALF_AT_X = 0x20, 0x28, 0x30, 0x48
@@ -25,6 +46,23 @@ _FACTOR, _PORT_FACTOR = 0x9E3779B1, 40503
 _ADDRESSES, _ONE, _OTHER, _HIGH = range(4)  # what is kept where
 
 Line = tuple[str, int, int] | tuple[str, int, int, str, str]  # label, code, operand; where to when true, when false
+
+
+def join(given: socket.socket, group: int, way: Fanout) -> None:
+    """Makes a socket one of a group; `NEW_GROUP` makes one (`group_of`). Raises OSError.
+
+    With "flow", the n-th sockets of the groups of several interfaces get the same flows.
+    """
+    flags = _WAYS[way] | (_UNIQUE if group == NEW_GROUP else 0)
+    given.setsockopt(SOL_PACKET, _FANOUT, struct.pack("=HH", max(group, 0), flags))
+    if group == NEW_GROUP and way == "flow":
+        described, _kept = handed_over(program())
+        given.setsockopt(SOL_PACKET, _FANOUT_DATA, described)
+
+
+def group_of(given: socket.socket) -> int:
+    """The group that a socket belongs to."""
+    return given.getsockopt(SOL_PACKET, _FANOUT) & 0xFFFF
 
 
 def program() -> bytes:

@@ -87,13 +87,17 @@ class Fragments:
         held_bytes: int = HELD_BYTES,
     ) -> None:
         self._counters = counters
+        self.change(policy=policy, datagrams=datagrams, timeout=timeout, held_bytes=held_bytes)
+        self._held = 0
+        self._open: OrderedDict[Hashable, Datagram] = OrderedDict()  # oldest first
+        self._finishers: deque[Fragment] = deque(maxlen=RECENT)
+
+    def change(self, *, policy: str, datagrams: int, timeout: float, held_bytes: int) -> None:
+        """Holds for fragments that come from now on."""
         self._new_wins = POLICIES[policy]
         self._most = datagrams
         self._most_bytes = held_bytes
         self._timeout = int(timeout * 1e9)
-        self._held = 0
-        self._open: OrderedDict[Hashable, Datagram] = OrderedDict()  # oldest first
-        self._finishers: deque[Fragment] = deque(maxlen=RECENT)
 
     def add(self, piece: Fragment) -> tuple[bytes, bytes] | None:
         """Takes a fragment. Gives header (of the first fragment) and payload when its datagram is whole now."""

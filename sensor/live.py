@@ -21,16 +21,16 @@ from sensor.decode import Decoder
 from sensor.packets import PacketBatch
 from sensor.plain import Plain
 from sensor.records import Records, together
-from sensor.ring import Ring
+from sensor.ring import Ring, RingSize
 
 log = logging.getLogger(__name__)
 
 TICK = 0.1  # seconds without a packet after which we say what time it is
 GATHER = 0.001  # seconds between two looks: under load, many packets together cost less; a lone one doesn't wait
-SETTLED = 3_000_000  # ns by which the blocks of all interfaces have come: what is younger waits for the others
 PORTION = 8 << 20  # bytes of a batch: what is read of a full ring at once would take several times its memory
 LASTS = 1.0  # seconds after which much at a time is more than a burst
 MILLION = 1_000_000
+SETTLED = RingSize().settled
 
 Taken = tuple[bytes, Records]
 
@@ -40,11 +40,16 @@ class Live:
 
     Iterated until `stop`. `counters` says what was not decoded, by name, `packets` and `bytes` how much was seen,
     `lost` how many packets the kernel had no room for, `backlog` which share of its room was taken all through the last
-    second: what passes in a burst is no backlog.
+    second: what passes in a burst is no backlog. `settled`: ns by which the blocks of all interfaces have come.
     """
 
     def __init__(
-        self, rings: Sequence[Ring | Plain], fragments: FragmentLimits = DEFAULT_FRAGMENTS, clock: Clock | None = None
+        self,
+        rings: Sequence[Ring | Plain],
+        fragments: FragmentLimits = DEFAULT_FRAGMENTS,
+        clock: Clock | None = None,
+        *,
+        settled: int = SETTLED,
     ) -> None:
         self._clock = clock or Clock()
         self.path = "+".join(ring.interface for ring in rings)
@@ -54,9 +59,9 @@ class Live:
         self.speed, self.backlog = 1.0, 0.0
         self._fullness = Least(LASTS)
         self._rings = rings
-        self._fragments = fragments.kept(self.counters)
-        self._decoder = Decoder(self.path, self.counters, self._fragments)
-        self._order = Order() if len(rings) > 1 else None
+        self.fragments = fragments.kept(self.counters)
+        self._decoder = Decoder(self.path, self.counters, self.fragments)
+        self._order = Order(settled) if len(rings) > 1 else None
         self._stopping = False
         self._poll = select.poll()
         for ring in rings:
@@ -86,7 +91,7 @@ class Live:
         finally:
             for ring in self._rings:
                 ring.close()
-            self._fragments.close()
+            self.fragments.close()
 
     def _trouble(self, number: int) -> None:
         """An interface that is down, or gone; one that comes up again delivers again."""
@@ -96,7 +101,7 @@ class Live:
                 log.warning("%s: %s", ring.interface, why)
 
     def _patience(self) -> float:
-        return SETTLED / MILLION if self._order is not None and self._order.waiting else TICK * 1000
+        return self._order.settled / MILLION if self._order is not None and self._order.waiting else TICK * 1000
 
     def _taken(self, last: bool = False) -> Iterator[PacketBatch | Jump]:
         """What has come by now; `last`: nothing more comes."""
@@ -115,6 +120,8 @@ class Live:
             buffer, records = together(part)
             self.packets += len(records)
             self.bytes += int(records.wire.sum())
+            if cut := int(np.count_nonzero(records.captured < records.wire)):
+                self.counters["cut_frames"] += cut
             if (batch := self._decoder.decode(buffer, records, arrived)) is not None:
                 yield batch
 
@@ -158,11 +165,12 @@ class Least:
 class Order:
     """Puts what came from several interfaces in order of time.
 
-    Each ring hands over its blocks within a millisecond or so of their last packet. What is younger than that waits, so
+    Each ring hands over its blocks some time after their first packet. What is younger than `settled`, in ns, waits, so
     that a question comes before its answer even if its block comes behind.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, settled: int = SETTLED) -> None:
+        self.settled = settled
         self.waiting: list[Taken] = []
 
     def sorted(self, blocks: Sequence[Taken], now: int | None) -> list[Taken]:
@@ -171,7 +179,7 @@ class Order:
             return []
         buffer, records = together(blocks)
         order = np.argsort(records.time, kind="stable")
-        ready = len(order) if now is None else int(np.searchsorted(records.time[order], now - SETTLED, "right"))
+        ready = len(order) if now is None else int(np.searchsorted(records.time[order], now - self.settled, "right"))
         self.waiting = [_cut(buffer, records, order[ready:])] if ready < len(order) else []
         return [(buffer, records.only(order[:ready]))] if ready else []
 

@@ -6,13 +6,12 @@ what a host on this machine sends.
 
 from __future__ import annotations
 
-import ctypes
-import fcntl
-import socket
 import struct
 from collections.abc import Collection
 
-_SIOCETHTOOL = 0x8946
+from sensor.driver import ETHTOOL, asked
+
+_VALUE = struct.Struct("=II")  # command, value
 _LRO = 1 << 15  # of the flags
 _COMMANDS = {"gro": (0x2B, 0x2C), "lro": (0x25, 0x26), "tso": (0x1E, 0x1F), "gso": (0x23, 0x24)}  # get, set
 
@@ -41,9 +40,5 @@ def _asked(interface: str, name: str) -> bool:
 
 
 def _value(interface: str, command: int, given: int = 0) -> int:
-    """struct ethtool_value, behind the pointer of a struct ifreq."""
-    value = ctypes.create_string_buffer(struct.pack("=II", command, given), 8)
-    request = struct.pack("@16sP", interface.encode(), ctypes.addressof(value)).ljust(40, b"\0")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
-        fcntl.ioctl(asking, _SIOCETHTOOL, request)
-    return int(struct.unpack("=II", value.raw)[1])
+    """struct ethtool_value."""
+    return int(_VALUE.unpack(asked(interface, ETHTOOL, _VALUE.pack(command, given)))[1])

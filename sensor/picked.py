@@ -42,7 +42,12 @@ class Wanted:
     @property
     def path(self) -> str:
         """Where the packets are written to."""
-        return f"{self.id}.pcapng"
+        return file_of(self.id)
+
+
+def file_of(alarm: str) -> str:
+    """The name of the file with the packets of an alarm, by the alarm's id."""
+    return f"{alarm}.pcapng"
 
 
 class Picker:

@@ -1,6 +1,9 @@
 """A live interface's packets without the kernel's ring: one system call a packet, where the kernel refuses more.
 
 packet(7), PACKET_AUXDATA. The same as `sensor.ring.Ring` for who reads.
+
+The kernel begins to give packets their time some moments after a socket first asks for it (SO_TIMESTAMPNS of
+socket(7)); those that came before have the time at which they are read, which would be wrong, and count as lost.
 """
 
 from __future__ import annotations
@@ -13,8 +16,21 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from sensor.fanout import SOL_PACKET
 from sensor.records import Records
-from sensor.ring import SOL_PACKET, SUM_GOOD, TPID_VALID, VLAN, VLAN_VALID, Ring, RingSize, has_ring, link_of, opened
+from sensor.ring import (
+    DEFAULT_OPTIONS,
+    SUM_GOOD,
+    TPID_VALID,
+    VLAN,
+    VLAN_VALID,
+    Ring,
+    RingSize,
+    SocketOptions,
+    has_ring,
+    link_of,
+    opened,
+)
 
 _STATISTICS, _AUXDATA = 6, 8
 _RECEIVE_BUFFER, _TIMESTAMP = 33, 35  # SO_RCVBUFFORCE, SO_TIMESTAMPNS: of socket(7)
@@ -26,14 +42,23 @@ ROOM = 256  # times so many, about, that the receive buffer holds
 LONGEST = 256 << 10  # bytes of a frame
 
 
-def opened_plain(interface: str, size: RingSize, *, group: int | None = None, program: bytes = b"") -> socket.socket:
+def opened_plain(
+    interface: str, size: RingSize, options: SocketOptions = DEFAULT_OPTIONS, *, group: int | None = None
+) -> socket.socket:
     """The socket of an interface, with as much room as the ring would have. Raises OSError as `opened` does."""
-    made = opened(interface, size, group=group, program=program, ring=False)
+    made = opened(interface, size, options, group=group, ring=False)
     made.setsockopt(SOL_PACKET, _AUXDATA, 1)
     made.setsockopt(socket.SOL_SOCKET, _TIMESTAMP, 1)
-    made.setsockopt(socket.SOL_SOCKET, _RECEIVE_BUFFER, min(size.block * size.blocks, 1 << 30))
+    _give_room(made, min(size.block * size.blocks, 1 << 30))
     made.setblocking(False)
     return made
+
+
+def _give_room(made: socket.socket, size: int) -> None:
+    try:
+        made.setsockopt(socket.SOL_SOCKET, _RECEIVE_BUFFER, size)
+    except PermissionError:  # without CAP_NET_ADMIN it is what everybody may have
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
 
 
 class Plain:
@@ -47,6 +72,8 @@ class Plain:
         given.setblocking(False)
         self._room = bytearray(LONGEST)
         self._error = 0
+        self._timed = False  # packets have the time at which they came
+        self._untimed = 0  # packets that had none
 
     def fileno(self) -> int:
         return self.socket.fileno()
@@ -63,9 +90,10 @@ class Plain:
                 return
 
     def lost(self) -> int:
-        """Packets that the kernel has dropped since the last call."""
+        """Packets that the kernel has dropped since the last call, and those without the time at which they came."""
         _, drops = struct.unpack("=II", self.socket.getsockopt(SOL_PACKET, _STATISTICS, 8))
-        return int(drops)
+        untimed, self._untimed = self._untimed, 0
+        return int(drops) + untimed
 
     def trouble(self) -> str | None:
         """What is wrong with the interface, once."""
@@ -79,6 +107,7 @@ class Plain:
 
     def _received(self) -> Iterator[tuple[bytes, tuple[int, int, int, bool]]]:
         for _ in range(TOGETHER):
+            before = 0 if self._timed else time.time_ns()
             try:
                 size, told, _, _ = self.socket.recvmsg_into([self._room], _ANCILLARY)
             except BlockingIOError:
@@ -86,7 +115,15 @@ class Plain:
             except OSError as error:
                 self._error = error.errno or 0
                 return
-            yield bytes(self._room[:size]), _described(size, told)
+            described = _described(size, told)
+            if self._timed or self._has_come(described[1], before):
+                yield bytes(self._room[:size]), described
+
+    def _has_come(self, when: int, before: int) -> bool:
+        """Whether the first packets' time is that at which they came. `before`: when they were there already."""
+        self._timed = when < before
+        self._untimed += not self._timed
+        return self._timed
 
 
 def _described(size: int, told: list[tuple[int, int, bytes]]) -> tuple[int, int, int, bool]:

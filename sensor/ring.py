@@ -18,16 +18,16 @@ from contextlib import ExitStack
 import numpy as np
 from numpy.typing import NDArray
 
-from sensor import fanout
+from sensor import stamps
 from sensor.bpf import handed_over
 from sensor.columns import Headers, Offsets, gather
+from sensor.fanout import SOL_PACKET, Fanout, join
 from sensor.noun import noun
 from sensor.packets import ETHERNET
 from sensor.records import Records
 
 # Numbers of linux/if_packet.h that the socket module hasn't
-SOL_PACKET = 263
-_ADD_MEMBERSHIP, _RX_RING, _STATISTICS, _VERSION, _FANOUT, _FANOUT_DATA, _IGNORE_OUTGOING = 1, 5, 6, 10, 18, 22, 23
+_ADD_MEMBERSHIP, _RX_RING, _STATISTICS, _VERSION, _IGNORE_OUTGOING = 1, 5, 6, 10, 23
 _PROMISCUOUS = 1
 _TPACKET_V3 = 2
 VLAN_VALID, TPID_VALID = 0x10, 0x40
@@ -36,8 +36,6 @@ VLAN = 0x8100  # the tag's type where an old kernel doesn't say
 _EVERY_PROTOCOL = 0x0003  # ETH_P_ALL
 _SIOCGIFHWADDR = 0x8927
 _SO_ATTACH_FILTER, _SO_LOCK_FILTER = 26, 44
-
-_FANOUT_PROGRAM, _FANOUT_UNIQUE, _FANOUT_DEFRAG = 6, 0x2000, 0x8000
 
 _BLOCK = struct.Struct("=IIIIIIQ")  # version, offset to private data, status, packets, first packet, length, number
 _NEXT = struct.Struct("=I")
@@ -52,9 +50,6 @@ _PACKET = np.dtype([
 _LINKS = {1: ETHERNET, 772: ETHERNET, 65534: 101, 768: 101, 776: 101, 769: 101, 778: 101, 512: 101}
 
 
-NEW_GROUP = -1
-
-
 class RingRefused(Exception):
     """The kernel gives no ring: an old one, a container, too little memory."""
 
@@ -64,39 +59,71 @@ class RingSize:
     """How much the kernel keeps for us: `blocks` of `block` bytes, handed over when full or after `timeout` ms.
 
     Many small blocks: while little passes each holds little, and `blocks` times `timeout` is how long a reader may be
-    away before packets are lost. None may be smaller than the largest frame, 64 KiB where the host glues them together.
+    away before packets are lost. A frame that is larger than a block is cut: 64 KiB where the host glues them together.
     """
 
     block: int = 128 << 10
     blocks: int = 1024
     timeout: int = 1
 
+    @property
+    def settled(self) -> int:
+        """Ns after which what has passed is handed over, with some reserve."""
+        return (self.timeout + 2) * 1_000_000
+
+
+@noun
+class SocketOptions:
+    """What the kernel is to do with packets. `program`: a filter, eight bytes an instruction (`sensor.bpf`).
+
+    Not `promiscuous`, only those to this host come, and those to all. `hardware`: with the time of the card.
+    """
+
+    program: bytes = b""
+    promiscuous: bool = True
+    hardware: bool = False
+    fanout: Fanout = "flow"
+
+
+DEFAULT_OPTIONS = SocketOptions()
+
 
 def opened(
-    interface: str, size: RingSize, *, group: int | None = None, program: bytes = b"", ring: bool = True
+    interface: str,
+    size: RingSize,
+    options: SocketOptions = DEFAULT_OPTIONS,
+    *,
+    group: int | None = None,
+    ring: bool = True,
 ) -> socket.socket:
     """The socket of an interface, with its ring. Raises OSError: no such interface, no right (CAP_NET_RAW);
     RingRefused.
 
-    `group`: of sockets among which the kernel deals out the flows of the interface, both directions to the same one;
-    `NEW_GROUP` makes one (`group_of`). The n-th sockets of the groups of several interfaces get the same flows.
-    `program`: a filter for the kernel, eight bytes an instruction (`sensor.bpf`); it can't be taken off again.
+    `group`: of sockets among which the kernel deals out the packets of the interface (`sensor.fanout`). A filter can't
+    be taken off again.
     """
     with ExitStack() as until_done:
         made = until_done.enter_context(socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0))  # 0: nothing arrives yet
         link_of(made, interface)
         made.setsockopt(SOL_PACKET, _IGNORE_OUTGOING, 1)
-        if program:
-            _attach(made, program)
+        if options.program:
+            _attach(made, options.program)
         if ring:
             _add_ring(made, size)
+        if options.hardware:
+            stamps.use(made)
         made.bind((interface, _EVERY_PROTOCOL))
-        member = struct.pack("=iHH8s", socket.if_nametoindex(interface), _PROMISCUOUS, 0, b"")
-        made.setsockopt(SOL_PACKET, _ADD_MEMBERSHIP, member)
+        if options.promiscuous:
+            _listen_to_all(made, interface)
         if group is not None:
-            _join(made, group)
+            join(made, group, options.fanout)
         until_done.pop_all()
     return made
+
+
+def _listen_to_all(made: socket.socket, interface: str) -> None:
+    member = struct.pack("=iHH8s", socket.if_nametoindex(interface), _PROMISCUOUS, 0, b"")
+    made.setsockopt(SOL_PACKET, _ADD_MEMBERSHIP, member)
 
 
 def _add_ring(made: socket.socket, size: RingSize) -> None:
@@ -117,18 +144,6 @@ def _request(size: RingSize) -> bytes:
     frame = 2048
     frames = size.block // frame * size.blocks
     return struct.pack("=7I", size.block, size.blocks, frame, frames, size.timeout, 0, 0)
-
-
-def _join(given: socket.socket, group: int) -> None:
-    flags = _FANOUT_PROGRAM | _FANOUT_DEFRAG | (_FANOUT_UNIQUE if group == NEW_GROUP else 0)
-    given.setsockopt(SOL_PACKET, _FANOUT, struct.pack("=HH", max(group, 0), flags))
-    if group == NEW_GROUP:
-        _give(given, SOL_PACKET, _FANOUT_DATA, fanout.program())
-
-
-def group_of(given: socket.socket) -> int:
-    """The group that a socket belongs to."""
-    return given.getsockopt(SOL_PACKET, _FANOUT) & 0xFFFF
 
 
 class Ring:
@@ -220,14 +235,9 @@ def _tags(headers: Headers, tagged: NDArray[np.bool_]) -> NDArray[np.uint32]:
 
 
 def _attach(given: socket.socket, program: bytes) -> None:
-    _give(given, socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
-    given.setsockopt(socket.SOL_SOCKET, _SO_LOCK_FILTER, 1)
-
-
-def _give(given: socket.socket, level: int, option: int, program: bytes) -> None:
-    """Hands a program to the kernel."""
     described, _kept = handed_over(program)
-    given.setsockopt(level, option, described)
+    given.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, described)
+    given.setsockopt(socket.SOL_SOCKET, _SO_LOCK_FILTER, 1)
 
 
 def link_of(given: socket.socket, interface: str) -> int:

@@ -6,6 +6,7 @@ import tempfile
 
 import pytest
 from capture import eicar as eicar_bytes
+from elastic import VERSIONS, Elastics
 from hypothesis import settings
 from span import Span, needed
 
@@ -31,6 +32,32 @@ def span():
     needed()
     with Span() as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def elastics():
+    """Called with a version: a real Elasticsearch, started when a test first asks for it, and once."""
+    made = Elastics()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session", params=VERSIONS)
+def elastic(elastics, request):
+    """A real Elasticsearch, in each version that is supported. Tests stay apart by the namespace of their streams."""
+    return elastics(request.param)
+
+
+@pytest.fixture(scope="session")
+def secured(elastics):
+    """A real Elasticsearch that asks who it is."""
+    return elastics("8.19.0", security=True)
+
+
+@pytest.fixture
+def namespace():
+    """Of data streams, for one test alone."""
+    return f"t{secrets.token_hex(6)}"
 
 
 @pytest.fixture(scope="session")

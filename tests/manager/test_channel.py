@@ -169,7 +169,19 @@ def test_the_last_order_counts(ends):
     assert sender.ordered(2) == 2
 
 
+def test_what_is_handed_over_comes_between_orders(ends):
+    sender, receiver, _ = ends
+    receiver.order(1)
+    receiver.hand(("first", bytes(1000)))
+    receiver.hand(("last", bytes(50_000)))
+    receiver.order(2)
+    assert sender.handed is None
+    assert sender.ordered(0) == 2
+    assert sender.handed == ("last", bytes(50_000))
+
+
 def test_who_is_gone_needs_no_orders(ends):
     _, receiver, theirs = ends
     theirs.close()
     receiver.order(1)
+    receiver.hand("something")

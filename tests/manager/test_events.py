@@ -6,10 +6,11 @@ from nouns import BEGAN, FLOW, NS, an_object, another, flow_end, said, scanned
 
 from engines.status import EngineStatus, HostStatus
 from manager.alarms import raise_alarm
-from manager.coverage import Coverage
+from manager.coverage import Coverage, Row, Tally
 from manager.ecs import line
 from manager.events import Documents
 from manager.observer import Observer
+from manager.summary import EngineCounts
 from reassembly.objects import Content
 
 
@@ -402,10 +403,30 @@ def test_a_host_that_is_refused_says_why(documents):
     assert "engine" not in document["tapscan"]
 
 
+def test_rows_of_a_sensor_that_is_started_again_are_its_own(documents):
+    row = Row("eth1", 7, "http", None, Tally(flows=1))
+    assert documents.coverage(row)["event"]["id"] == documents.coverage(row)["event"]["id"]
+    live = [Documents(Observer("probe1"), live=True).coverage(row)["event"]["id"] for _ in range(3)]
+    assert len(set(live)) == 3
+
+
+def test_what_an_engine_did_in_a_minute(documents):
+    counts = EngineCounts()
+    for verdict in (said("a", "malicious", engine_version="1.4"), said("a", "clean"), said("a", "error", reason="no")):
+        counts.add(verdict)
+    document = read(documents.engine(60 * NS, "a", counts, 86400.4))
+    fields = document["tapscan"]["engine"]
+    assert {key: fields[key] for key in ("name", "scanned", "errors", "malicious", "version", "database_age")} == {
+        "name": "a", "scanned": 3, "errors": 1, "malicious": 1, "version": "1.4", "database_age": 86400,
+    }  # fmt: skip
+    assert document["event"]["dataset"] == "tapscan.sensor"
+    assert "database_age" not in documents.engine(60 * NS, "a", counts, None)["tapscan"]["engine"]
+
+
 def test_an_alarm_for_the_operator(documents):
     document = documents.health(60 * NS, "loss for 3 min")
     assert document["message"] == "loss for 3 min"
     assert document["@timestamp"] == "1970-01-01T00:01:00.000000Z"
     assert document["data_stream"] == {"type": "logs", "dataset": "tapscan.health", "namespace": "lab"}
     assert (document["event"]["kind"], document["event"]["severity"]) == ("alert", 73)
-    assert document["event"]["id"] == documents.health(60 * NS, "other words")["event"]["id"]
+    assert document["event"]["id"] != documents.health(60 * NS, "loss for 3 min")["event"]["id"]

@@ -2,11 +2,13 @@
 
 import os
 import pickle
+import signal
+from pathlib import Path
 
 import pytest
 
 from manager import privileges
-from manager.privileges import give_up, held
+from manager.privileges import give_up, held, settle
 
 NOTHING = {
     "open network connections",
@@ -87,10 +89,68 @@ def test_as_an_operator_asks_for_it(tapscan, tmp_path):
     done = tapscan("sensor", "--check-privileges")
     lines = done.stdout.decode().splitlines()
     assert done.returncode == 0, lines
-    assert "can open network connections: no" in lines
-    assert "can write temporary files: yes" in lines
+    assert "worker: can open network connections: no" in lines
+    assert "worker: can capture packets: no" in lines
+    for who in ("manager", "worker"):
+        assert f"{who}: can be root: no" in lines
+        assert f"{who}: can write to /: no" in lines
+        assert f"{who}: can write temporary files: yes" in lines
     (tmp_path / "other.toml").write_text('[sensor]\nuser = "nosuchuser"\n')
     done = tapscan("sensor", "--check-privileges", "--config", "other.toml")
     if os.geteuid() == 0:
+        assert "manager: can capture packets: yes" in lines  # of an interface that returns
         assert done.returncode == 2
-        assert b"given up: user - NOT: " in done.stdout
+        assert done.stderr == b"tapscan: [sensor] user: there is no user 'nosuchuser' on this host\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root gives up most")
+def test_root_as_the_manager_keeps_capturing_alone(folder):
+    def settled():
+        return settle("nobody"), status(), dict(held(str(folder)))
+
+    steps, now, can = elsewhere(settled)
+    assert [step for step in steps if step.refused] == []
+    assert {now[name] for name in ("CapEff", "CapPrm")} == {f"{1 << 13:016x}"}
+    assert {now[name] for name in ("CapInh", "CapAmb")} == {f"{0:016x}"}
+    assert now["Uid"].split() == ["65534"] * 4
+    assert now["Groups"].strip() == ""
+    assert {name for name, holds in can.items() if not holds} == {"write to /", "be root"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="who isn't root is one already")
+def test_who_has_no_right_to_capture_gets_none(folder):
+    def settled():
+        os.setresuid(65534, 65534, 65534)
+        return settle(None), status(), dict(held(str(folder)))
+
+    steps, now, can = elsewhere(settled)
+    assert [step for step in steps if step.refused] == []
+    assert int(now["CapEff"], 16) == 0
+    assert not can["capture packets"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="who becomes another user is root")
+def test_a_worker_sends_no_signals_to_others_of_its_user(folder):
+    def tried():
+        os.setresuid(65534, 65534, 65534)
+        give_up(None, str(folder))
+        return [refuses(lambda: os.kill(os.getpid(), 0)), refuses(lambda: signal.pidfd_send_signal(own, 0))]
+
+    own = os.pidfd_open(os.getpid())
+    try:
+        assert elsewhere(tried) == [True, True]
+    finally:
+        os.close(own)
+
+
+def refuses(what):
+    try:
+        what()
+    except PermissionError:
+        return True
+    return False
+
+
+def status():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return dict(line.split(":\t", 1) for line in lines if ":\t" in line)

@@ -1,6 +1,7 @@
 """System calls that are refused, tried in a process of its own; and what goes on working."""
 
 import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -45,5 +46,25 @@ def test_another_architecture_is_said(monkeypatch):
 @pytest.mark.parametrize("machine", seccomp._KNOWN)
 def test_each_has_a_number_for_each_call(machine):
     architecture, numbers = seccomp._KNOWN[machine]
-    assert len(numbers) == len(set(numbers)) == 21
-    assert len(seccomp._program(architecture, numbers)) == 8 * (21 + 6)
+    assert len(numbers) == len(set(numbers)) == 26
+    assert len(seccomp._program(architecture, numbers)) == 8 * (26 + 6)
+
+
+HEADERS = {"aarch64": "/usr/include/asm-generic/unistd.h", "x86_64": "/usr/include/x86_64-linux-gnu/asm/unistd_64.h"}
+
+
+@pytest.mark.parametrize("machine", sorted({"aarch64", platform.machine()} & seccomp._KNOWN.keys()))
+def test_the_numbers_are_those_of_the_kernels_headers(machine):
+    header = Path(HEADERS[machine])
+    if not header.exists():
+        pytest.skip(f"no {header} (Debian: linux-libc-dev)")
+    defined = re.findall(r"^#define __NR_(\w+)\s+(\d+)", header.read_text(), re.MULTILINE)
+    known = {name: int(number) for name, number in defined}
+    calls = seccomp._CALLS + seccomp._CALLS_EVERYWHERE
+    assert [known[name] for name in calls] == [*seccomp._KNOWN[machine][1], *seccomp._EVERYWHERE]
+
+
+def test_the_architecture_is_that_of_the_kernels_headers():
+    """AUDIT_ARCH_: the machine of ELF, 64 bits, little end first (linux/audit.h, linux/elf-em.h)."""
+    for machine, elf in (("x86_64", 62), ("aarch64", 183)):
+        assert seccomp._KNOWN[machine][0] == elf | 0x80000000 | 0x40000000

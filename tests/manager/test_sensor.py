@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from capture import Conversation, write
 from nouns import web
-from sensing import ROOT, SECONDS, TAPSCAN, Sensor, documents, of
+from sensing import ROOT, SECONDS, TAPSCAN, Sensor, documents, figures, of
 from span import TRAFFIC
 
 
@@ -41,8 +41,7 @@ def test_everything_that_passes_is_found_and_scanned(span, served, tmp_path):
             assert one["observer"]["ingress"]["interface"]["name"] == span.port
             assert "log" not in one
     assert {one["url"]["full"] for one in alarms if "url" in one} == {f"http://{span.SERVER}/eicar.com"}
-    (figures,) = [one["tapscan"]["sensor"] for one in of(found, "sensor")][-1:]
-    assert figures["lost_packets"] == 0
+    assert figures(found)[-1]["lost_packets"] == 0
     ledger = {one["tapscan"]["coverage"]["service"] for one in of(found, "coverage")}
     assert {"http", "ftp", "ftp-data", "smtp"} <= ledger
     latency = [one["tapscan"]["latency"] for one in of(found, "object")]
@@ -181,7 +180,7 @@ def test_many_flows_of_many_workers_and_large_files(span, tmp_path, served):
     code, out, err = sensor.end()
     assert (code, err) == (0, "")
     found = documents(out)
-    assert [one["tapscan"]["sensor"]["lost_packets"] for one in of(found, "sensor")][-1] == 0
+    assert figures(found)[-1]["lost_packets"] == 0
     seen = Counter((one["network"]["protocol"], one["file"]["hash"]["sha256"]) for one in of(found, "object"))
     for name, payload in served.items():
         for protocol in ("http", "ftp-data", "smtp"):
@@ -259,7 +258,7 @@ def test_a_ledger_that_cannot_be_written_stops_nothing(span, served, tmp_path):
     assert "the coverage ledger can't be written in file/coverage: " in err
     found = documents(out)
     assert len(of(found, "alarm")) == 3
-    assert of(found, "sensor")[-1]["tapscan"]["sensor"]["ledger_failed"] >= 1
+    assert figures(found)[-1]["ledger_failed"] >= 1
     assert of(found, "coverage")
 
 
@@ -291,7 +290,7 @@ def test_a_ring_that_overflows_is_counted_kept_and_alarmed(span, served, tmp_pat
     code, out, err = sensor.end()
     assert code == 0
     found = documents(out)
-    lost = sum(one["tapscan"]["sensor"]["lost_packets"] for one in of(found, "sensor"))
+    lost = sum(one["lost_packets"] for one in figures(found))
     assert lost > 1000
     rows = [one["tapscan"]["coverage"] for one in of(found, "coverage")]
     drops = [one for one in rows if one.get("reason") == "kernel_drop"]
@@ -322,10 +321,10 @@ def test_loss_that_lasts_is_an_alarm_once(tmp_path, tapscan):
     (alarm,) = of(found, "health")
     assert "of acknowledged bytes never came by: look at the SPAN port's load" in alarm["message"]
     assert alarm["message"] in done.stderr.decode()
-    figures = [one["tapscan"]["sensor"] for one in of(found, "sensor")]
+    said = figures(found)
     rows = [one["tapscan"]["coverage"] for one in of(found, "coverage")]
-    lost = sum(one["lost_bytes"] for one in figures)
-    assert lost == sum(one["missing_bytes"] for one in figures) > 0
+    lost = sum(one["lost_bytes"] for one in said)
+    assert lost == sum(one["missing_bytes"] for one in said) > 0
     assert lost == sum(one.get("lost_bytes", 0) for one in rows)
     assert not (tmp_path / "state").exists()  # a capture is no part of the tap's ledger
 

@@ -36,8 +36,9 @@ def tried(span, ports, tmp_path, eicar, address=None):
     return found
 
 
-def test_frames_of_nine_thousand_bytes(span, tmp_path, eicar):
-    span.mtu(9000)
+@pytest.mark.parametrize("size", [9000, 65535])
+def test_large_frames(span, tmp_path, eicar, size):
+    span.mtu(size)
     tried(span, [span.port], tmp_path, eicar)
 
 
@@ -63,6 +64,35 @@ def test_inside_of_a_vxlan(span, tmp_path, eicar):
 
 def test_both_ports_of_a_tap(span, tmp_path, eicar):
     tried(span, span.tap(), tmp_path, eicar)
+
+
+OTHERWISE = """[sensor]
+workers = 2
+block_timeout = 20
+promiscuous = false
+clock = "hardware"
+fanout = "hash+defrag"
+"""
+
+
+@pytest.mark.parametrize(
+    ("ring", "why"), [(8 << 20, "{port}: it has no clock"), (0, "without a ring there is no other")]
+)
+def test_captured_otherwise_with_a_word_on_what_does_not_fit(span, tmp_path, eicar, ring, why):
+    (tmp_path / "tapscan.toml").write_text(f"{OTHERWISE}ring = {ring}\n")
+    with serving(span, {"eicar.com": eicar}, tmp_path / "www"):
+        sensor = Sensor(tmp_path, "-i", span.port, "--json", "--config", "tapscan.toml", "--record", "kept")
+        sensor.says("watching")
+        fetch(span, "eicar.com")
+        code, out, err = sensor.end()
+    assert code == 0
+    assert {one["network"]["protocol"] for one in of(documents(out), "alarm")} >= {"http", "smtp"}
+    said = [line for line in (sensor.said + err).splitlines() if "warning" in line]
+    assert said == [
+        f'tapscan: warning: clock = "hardware": packets have the kernel\'s time ({why.format(port=span.port)})',
+        'tapscan: warning: fanout = "hash+defrag": FTP data may go to another worker than its control connection; '
+        'fanout = "flow" keeps them together',
+    ]
 
 
 def test_without_the_ring_of_the_kernel(span, tmp_path, eicar):
@@ -139,4 +169,4 @@ def test_what_is_missing_is_said(span, tmp_path):
     (found,) = of(heard(span, frames, tmp_path), "object")
     assert not found["tapscan"]["object"]["complete"]
     assert found["tapscan"]["object"]["missing_bytes"] == len(lost.load)
-    assert found["tapscan"]["object"]["cut"] == "gap"
+    assert found["tapscan"]["object"]["cut"] == "capture_loss"  # the client has acknowledged it

@@ -1,43 +1,62 @@
-"""Memory of a sensor that runs while flows begin and half of them never close."""
+"""A capture worker for which there is too little memory: named, its loss stated, and another one goes on."""
 
+import re
+import signal
 import subprocess
-import sys
 from pathlib import Path
 
-from sensing import ROOT, SECONDS, Sensor, documents, of
+import pytest
+from sensing import Sensor, fetch
 
-RATE, FLOWS = 1000, 6000
-FILLED, GOES_ON = 9, 7  # seconds
-SETTINGS = f"[limits]\nflows = {FLOWS}\ntimeout_established = 40.0\ntimeout_closed = 1.0\n"
+from manager.children import NO_MEMORY, Kills, how
 
-
-def begin(span, seconds, first):
-    """New flows through the network; the number after that of the last."""
-    words = sys.executable, "-m", "bench.conversations", "eth0", str(RATE), str(seconds), str(first)
-    done = subprocess.run(
-        span.inside(span.client, *words), check=True, cwd=ROOT, stdout=subprocess.PIPE, timeout=SECONDS
-    )
-    return int(done.stdout)
+NOBODY = 65534
 
 
-def resident(sensor):
-    """Bytes of all its processes (proc(5), the second number of statm is pages)."""
-    processes = sensor.process.pid, *sensor.workers()
-    return sum(int(Path(f"/proc/{one}/statm").read_text().split()[1]) << 12 for one in processes)
+def used(pid):
+    """Bytes of address space."""
+    return int(re.search(r"^VmSize:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.M)[1]) << 10
 
 
-def test_memory_is_bounded_while_flows_never_close(span, tmp_path):
-    (tmp_path / "own.toml").write_text(SETTINGS)
-    sensor = Sensor(tmp_path, "-i", span.port, "--json", "--config", "own.toml")
-    sensor.says("watching")
-    half = begin(span, FILLED, 0)
-    filled = resident(sensor)
-    begun = begin(span, GOES_ON, half)
-    grown = resident(sensor) - filled
-    code, out, err = sensor.end()
-    assert code == 0, err
-    unbounded = (begun - half) / 2 * 3000  # bytes, if the flows had stayed
-    assert grown < unbounded / 2
-    found = documents(out)
-    assert len({one["url"]["path"] for one in of(found, "object")}) > 0.9 * begun
-    assert "that were silent have been ended early" in err
+def test_a_worker_at_its_limit_is_named_and_another_one_goes_on(span, served, tmp_path):
+    sensor = Sensor(tmp_path, "-i", span.port, "--json")
+    (worker,) = sensor.workers()
+    most = used(worker) + (256 << 10)
+    limit = "setpriv", "--reuid=nobody", f"--regid={NOBODY}", "--clear-groups", "prlimit", f"--as={most}", "--pid"
+    subprocess.run([*limit, str(worker)], check=True)
+    fetch(span, "large.bin")
+    sensor.says("a capture worker died (out of memory): ")
+    fetch(span, "eicar.com")
+    sensor.tells(3, "alarm")
+    assert sensor.workers() != [worker]
+    code, _, err = sensor.end()
+    assert code == 0
+    assert re.search(r"died \(out of memory\): \d+ flows that were open are lost", err)
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("code", "killed", "said"),
+    [
+        (3, True, "exit code 3"),
+        (NO_MEMORY, False, "out of memory"),
+        (-signal.SIGKILL, False, "SIGKILL"),
+        (-signal.SIGKILL, True, "out of memory: ended by the kernel"),
+        (-signal.SIGSEGV, True, "SIGSEGV"),
+    ],
+)
+def test_how_a_process_ended(code, killed, said):
+    assert how(code, killed) == said
+
+
+def test_what_the_kernel_ends_for_want_of_memory_is_counted(tmp_path):
+    own = tmp_path / Path("/proc/self/cgroup").read_text().rpartition("::")[2].strip("/\n")
+    own.mkdir(parents=True, exist_ok=True)
+    events = own / "memory.events"
+    events.write_text("low 0\nhigh 0\nmax 3\noom 1\noom_kill 1\n")
+    kills = Kills(tmp_path)
+    assert not kills.more()
+    events.write_text("low 0\nhigh 0\nmax 9\noom 2\noom_kill 2\n")
+    assert [kills.more(), kills.more()] == [True, False]
+    events.unlink()
+    assert not kills.more()

@@ -2,14 +2,16 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
-from sensing import SECONDS, Sensor, documents, of
+from sensing import SECONDS, Sensor, documents, figures, of
 from span import TRAFFIC
 
 SETTINGS = """
@@ -69,7 +71,30 @@ def test_new_rules_hold_for_what_comes_and_no_packet_is_lost(span, served, folde
     alarms = of(found, "alarm")
     assert {(one["rule"]["name"], one["observer"]["name"]) for one in alarms} == {("Greeting", "two")}
     assert objects[0]["observer"]["name"] == "one"
-    assert of(found, "sensor")[-1]["tapscan"]["sensor"]["lost_packets"] == 0
+    assert figures(found)[-1]["lost_packets"] == 0
+
+
+def test_new_limits_hold_for_what_comes_also_in_a_worker_that_is_started_later(span, served, folder):
+    folder.settings(workers=2)
+    sensor = Sensor(folder.path, "-i", span.port, "--json", "--config", "own.toml")
+    fetch = span.inside(span.client, sys.executable, TRAFFIC, "fetch", span.SERVER, "a.txt")
+    subprocess.run(fetch, check=True, timeout=SECONDS)
+    sensor.tells(3, "object")
+    folder.settings(workers=2, more="[limits]\nobject_bytes = 1\n[reassembly]\noverlap = 'bsd'\ntrack_vlan = false\n")
+    sensor.process.send_signal(signal.SIGHUP)
+    sensor.says("settings have been read again; only a restart changes reassembly.track_vlan\n")
+    for count in (6, 9):  # what comes while they are handed over may be read with the old ones
+        subprocess.run(fetch, check=True, timeout=SECONDS)
+        sensor.tells(count, "object")
+    for worker in sensor.workers():
+        os.kill(worker, signal.SIGKILL)
+    subprocess.run(fetch, check=True, timeout=SECONDS)
+    sensor.tells(12, "object")
+    code, out, _ = sensor.end()
+    assert code == 0
+    objects = of(documents(out), "object")
+    sizes = [one["file"]["size"] for one in objects if one["network"]["protocol"] in ("http", "ftp-data")]
+    assert (sizes[:2], sizes[4:]) == ([2, 2], [1, 1, 1, 1])
 
 
 def broken_rule(folder):
@@ -124,6 +149,8 @@ class Listener:
     def __init__(self, name):
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(name)
+        if not name.startswith("\0"):
+            Path(name).chmod(0o777)  # as that of systemd
         self._socket.settimeout(SECONDS)
 
     def hears(self, text):
@@ -140,7 +167,9 @@ class Listener:
 @pytest.mark.skipif(os.geteuid() != 0, reason="captures")
 @pytest.mark.parametrize("abstract", [False, True])
 def test_the_service_manager_hears_how_it_goes(folder, abstract):
-    name = f"\0lf-{os.getpid()}" if abstract else str(folder.path / "notify")
+    reached = Path(tempfile.mkdtemp(prefix="tapscan-notify-"))  # by any user
+    reached.chmod(0o755)
+    name = f"\0lf-{os.getpid()}" if abstract else str(reached / "notify")
     listener = Listener(name)
     address = name.replace("\0", "@")
     sensor = Sensor(folder.path, "-i", "lo", "--config", "own.toml", NOTIFY_SOCKET=address, WATCHDOG_USEC="300000")
@@ -156,3 +185,4 @@ def test_the_service_manager_hears_how_it_goes(folder, abstract):
     assert sensor.end()[0] == 0
     listener.hears("STOPPING=1")
     listener.close()
+    shutil.rmtree(reached)

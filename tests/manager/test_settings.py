@@ -79,6 +79,11 @@ def test_an_empty_file_is_the_defaults(written):
     ("text", "key", "says"),
     [
         ("[sensor]\ninterface = ['eth1']", "sensor.interface", "did you mean 'interfaces'"),
+        ("[sensor]\nfanout = 'rnd'", "sensor.fanout", "'flow', 'hash', 'hash+defrag', 'hash+rollover', 'cpu'"),
+        ("[sensor]\nclock = 'ntp'", "sensor.clock", "'kernel', 'hardware'"),
+        ("[sensor]\npromiscuous = 1", "sensor.promiscuous", "valid boolean"),
+        ("[sensor]\nblock_timeout = 0", "sensor.block_timeout", "more than 0"),
+        ("[sensor]\nblock_timeout = 101", "sensor.block_timeout", "100 or less"),
         ("[sensors]\n", "sensors", "did you mean 'sensor'"),
         ("[sensor]\nhome = ['10.0.0.0/33']", "sensor.home", "no network"),
         ("[sensor]\nhashes = ['sha512']", "sensor.hashes[0]", "'sha1', 'md5'"),

@@ -11,7 +11,7 @@ from manager import sinks
 from manager.alarms import raise_alarm
 from manager.events import Documents
 from manager.observer import Observer
-from manager.sinks import FULL, Crashed, Folder, JsonLines, Lines, Patient, to_descriptor
+from manager.sinks import FULL, Crashed, Documented, Folder, Lines, Patient, printed, to_descriptor
 
 
 def test_lines_are_handed_on_together_and_whole():
@@ -44,15 +44,16 @@ def test_nobody_reads_any_more(writing_to):
     os.close(writing)
 
 
-def test_json_lines_of_each_item():
-    lines = []
-    sink = JsonLines(Documents(Observer("h")), lines.append)
+def test_a_document_of_each_item_for_all_who_want_it():
+    lines, kept = [], []
+    sink = Documented(Documents(Observer("h")), [printed(lines.append), kept.append])
     bad = scanned(None, said("a", "malicious"))
     for item in (an_object(), bad, flow_end(), raise_alarm(FLOW, [bad])):
         sink.take(item)
     read = [json.loads(line) for line in lines]
     assert [one["event"]["dataset"] for one in read] == ["tapscan.object", "tapscan.object", "tapscan.alarm"]
     assert "verdict" in read[1]["tapscan"]
+    assert read == kept
 
 
 @pytest.mark.parametrize("on_disk", [False, True])

@@ -7,7 +7,7 @@ import pytest
 
 from manager import start_checks
 from manager.options import Stop
-from manager.start_checks import clock, free_memory, memory, synchronised
+from manager.start_checks import clock, fanout, free_memory, memory, synchronised
 
 MB = 1 << 20
 
@@ -40,6 +40,14 @@ def test_it_ends_before_memory_is_taken(tapscan, tmp_path):
     assert done.stderr.count(b"\n") == 1
 
 
+def test_an_interface_that_is_not_there_is_one_line_whatever_clock_it_has(tapscan, tmp_path):
+    (tmp_path / "hardware.toml").write_text('[sensor]\nclock = "hardware"\n')
+    done = tapscan("sensor", "-i", "nosuch0", "--config", "hardware.toml")
+    assert done.returncode == 2
+    said = [line for line in done.stderr.splitlines() if not line.startswith(b"tapscan: hint: ")]
+    assert said == [b"tapscan: nosuch0: no such interface (ip link shows those that are there)"]
+
+
 def test_a_clock_that_nobody_keeps_right_is_a_hint():
     assert [*clock(time.time(), True)] == []
     (line,) = clock(time.time(), False)
@@ -63,3 +71,9 @@ def test_the_kernel_says_whether_the_clock_is_kept_right():
     ctypes.CDLL(None).adjtimex(ctypes.byref(told))
     assert synchronised() is not bool(told.status & 0x40)  # STA_UNSYNC
     assert start_checks.free_memory() > 0
+
+
+def test_what_tears_flows_apart_is_said_where_there_are_several_workers():
+    for way in ("flow", "hash", "hash+defrag", "hash+rollover", "cpu"):
+        assert [*fanout(way, 1)] == []
+        assert [line.startswith(f'warning: fanout = "{way}": ') for line in fanout(way, 2)] == [True] * (way != "flow")

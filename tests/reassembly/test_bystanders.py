@@ -71,7 +71,7 @@ def test_ports_that_are_marked_low_go_first():
 def test_what_another_flow_announced_is_read():
     made = table()
     made.bystanders.admitted = "none"
-    made._expected.announce(Expect(bytes((10, 0, 0, 2)), 80, "ftp-data", {}))
+    made.expected.announce(Expect(bytes((10, 0, 0, 2)), 80, "ftp-data", {}))
     found, ends = told([*fed(made, *download(0)), *fed(made, *download(1, time=SECOND)), *made.close()])
     assert found >= 1
     assert (ends[0].service, ends[1].unscanned) == ("ftp-data", "overload")

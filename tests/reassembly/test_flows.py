@@ -152,8 +152,18 @@ def test_a_lost_packet_leaves_a_gap_and_costs_nothing_else(talk, drop):
     if lost.src == talk.ends[1] and lost.payload:
         (response,) = [one for one in objects(products) if one.direction == 1]
         assert response.missing_bytes == len(lost.payload)
-        assert response.cut == "gap"
+        assert response.cut == "capture_loss"
         assert not response.complete
+
+
+def test_a_hole_that_nobody_acknowledged_is_not_our_loss(talk):
+    talk.handshake().say(0, b"request").say(1, bytes(5000), size=1000)
+    first = next(at for at, one in enumerate(talk.packets) if one.src == talk.ends[1] and one.payload)
+    packets = [replace(one, ack=talk.packets[first].seq) if at > first and one.src == talk.ends[0] else one
+               for at, one in enumerate(talk.packets) if at != first + 2]  # fmt: skip
+    (response,) = [one for one in objects(play(packets)) if one.direction == 1]
+    assert response.missing_bytes > 0
+    assert response.cut == "gap"
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -130,7 +130,7 @@ def test_patience_is_the_square_of_the_room_that_is_left(there, share):
     made = table(flows=100)
     for number in range(there):
         fed(made, opened(number, BEGAN).packets)
-    assert made._idle.patience == pytest.approx(share)
+    assert made.idle.patience == pytest.approx(share)
 
 
 @pytest.mark.parametrize(("crowded", "share"), [(1.0, 1), (2.0, 1), (0.0, 0.25)])
@@ -138,7 +138,7 @@ def test_when_patience_ends_can_be_set(crowded, share):
     made = table(flows=10, flows_crowded=crowded)
     for number in range(5):
         fed(made, opened(number, BEGAN).packets)
-    assert made._idle.patience == pytest.approx(share)
+    assert made.idle.patience == pytest.approx(share)
 
 
 def test_a_full_table_of_flows_that_talk_lets_go_of_the_longest_silent():
@@ -336,5 +336,5 @@ def test_looks_are_spread():
         fed(made, opened(number, BEGAN + number * LOOK // 100).packets)
     looked = []
     for at in range(5, 10):
-        looked.append(len(list(made._idle.due(BEGAN + at * SECOND))))
+        looked.append(len(list(made.idle.due(BEGAN + at * SECOND))))
     assert all(10 < count < 30 for count in looked)

@@ -160,6 +160,20 @@ def test_overlap_of_the_same_bytes_is_no_conflict():
     assert counters == {"ip.fragment_overlap": 1}
 
 
+def test_another_policy_holds_for_datagrams_that_come():
+    pieces = [piece(0, b"a" * 64), piece(0, b"b" * 64), piece(64, b"c" * 8, more=False)]
+    held = Fragments(Counter(), policy="first")
+    assert [held.add(one) for one in pieces[:2]] == [None, None]
+    assert held.add(pieces[2]) == (HEADER, b"a" * 64 + b"c" * 8)
+    held.change(policy="last", datagrams=1, timeout=1.0, held_bytes=1 << 20)
+    again = [piece(one.span[0], one.payload, one.more, key="again") for one in pieces]
+    assert [held.add(one) for one in again[:2]] == [None, None]
+    assert held.add(again[2]) == (HEADER, b"b" * 64 + b"c" * 8)
+    assert held.add(piece(0, b"a" * 64, key="old")) is None
+    assert held.add(piece(64, b"c" * 8, more=False, key="old", time=2 * SECOND)) is None  # too late
+    held.close()
+
+
 def test_ipv6_overlap_costs_the_datagram():
     """RFC 5722: all fragments of it, those that come later too."""
     pieces = [piece(0, b"a" * 128), piece(64, b"b" * 128), piece(128, b"c" * 64), piece(192, b"d", False)]

@@ -93,8 +93,7 @@ def tap():
         run("ip", "link", "del", name)
 
 
-def ring_on(interface):
-    size = RingSize(1 << 16, 8)
+def ring_on(interface, size=RingSize(1 << 16, 8)):  # noqa: B008 - is frozen
     return Ring(interface, opened(interface, size), size)
 
 
@@ -107,8 +106,10 @@ def udp(source, target, number):
     return head + ip + b"".join(word.to_bytes(2, "big") for word in (source, target, 12, 0)) + number.to_bytes(4, "big")
 
 
-def test_both_ports_of_a_tap_are_one_timeline(tap):
-    source = Live([ring_on(port) for port, _ in tap])
+@pytest.mark.parametrize("timeout", [1, 50])
+def test_both_ports_of_a_tap_are_one_timeline(tap, timeout):
+    size = RingSize(1 << 16, 8, timeout)
+    source = Live([ring_on(port, size) for port, _ in tap], settled=size.settled)
     assert source.path == "+".join(port for port, _ in tap)
     outs = []
     for _, other in tap:
@@ -140,6 +141,21 @@ def test_both_ports_of_a_tap_are_one_timeline(tap):
     assert ticks
     assert (source.packets, source.lost) == (200, 0)
     assert source.bytes == 200 * 46
+
+
+def test_frames_larger_than_a_block_are_counted(tap):
+    for name in tap[0]:
+        run("ip", "link", "set", name, "mtu", "65535")
+    source = Live([ring_on(tap[0][0], RingSize(1 << 14, 8))])
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as out:
+        out.bind((tap[0][1], 0))
+        for size in (100, 60_000, 16_000, 20_000):
+            out.send(udp(1, 53, 7).ljust(size, b"x"))
+        for _ in source:
+            if source.packets == 4:
+                source.stop()
+    assert source.counters["cut_frames"] == 2
+    assert source.bytes == 100 + 60_000 + 16_000 + 20_000
 
 
 def test_where_nothing_passes_the_time_goes_on(tap):

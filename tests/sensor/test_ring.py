@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 from span import needed, run
 
+from sensor import stamps
 from sensor.bpf import FilterError, compiled
 from sensor.checksums import header_sum
+from sensor.fanout import NEW_GROUP, group_of
 from sensor.packets import ETHERNET
-from sensor.ring import NEW_GROUP, Ring, RingSize, group_of, opened
+from sensor.ring import Ring, RingSize, SocketOptions, opened
 
 SMALL = RingSize(block=1 << 16, blocks=4)
 HEAD = bytes.fromhex("ffffffffffff02000000000b88b5")  # broadcast, an EtherType for experiments (IEEE 802)
@@ -35,8 +37,8 @@ def cable():
     run("ip", "link", "del", ours)
 
 
-def ring_on(interface, size=SMALL, **more):
-    return Ring(interface, opened(interface, size, **more), size)
+def ring_on(interface, size=SMALL, group=None, **options):
+    return Ring(interface, opened(interface, size, SocketOptions(**options), group=group), size)
 
 
 def frame(number, size=60):
@@ -77,6 +79,57 @@ def test_frames_come_out_as_they_were_sent_in_order_and_with_their_time(cable):
     assert begun - 1_000_000 <= times[0] <= times[-1] <= time.time_ns()
     assert ring.link == ETHERNET
     assert ring.lost() == 0
+    ring.close()
+
+
+@pytest.mark.parametrize("size", [RingSize(blocks=4), RingSize(blocks=2, timeout=100)])
+def test_the_longest_frames_are_whole(cable, size):
+    for name in cable:
+        run("ip", "link", "set", name, "mtu", "65535")
+    ring = ring_on(cable[0], size)
+    with sender(cable[1]) as out:
+        sent = [frame(number, 65535 + 14) for number in range(10)]
+        for one in sent:
+            out.send(one)
+            assert [found for found, _ in taken(ring, 1)] == [one]
+    assert ring.lost() == 0
+    ring.close()
+
+
+def test_a_block_waits_until_its_time_is_out(cable):
+    ring = ring_on(cable[0], RingSize(blocks=4, timeout=100))
+    waited = []
+    with sender(cable[1]) as out:
+        for number in range(5):
+            begun = time.monotonic()
+            out.send(frame(number))
+            taken(ring, 1)
+            waited.append(time.monotonic() - begun)
+    assert max(waited) > 0.05
+    ring.close()
+
+
+@pytest.mark.parametrize(("promiscuous", "count"), [(True, 1), (False, 0)])
+def test_the_interface_takes_the_frames_of_others_when_it_is_asked_to(cable, promiscuous, count):
+    ring = ring_on(cable[0], promiscuous=promiscuous)
+    words = "ip", "-d", "link", "show", cable[0]
+    assert f"promiscuity {count} " in subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    with sender(cable[1]) as out:
+        out.send(frame(1))
+        assert [one for one, _ in taken(ring, 1)] == [frame(1)]
+    ring.close()
+
+
+def test_a_card_without_a_clock_is_said_and_packets_have_the_kernels_time(cable):
+    with pytest.raises(OSError, match="it has no clock"):
+        stamps.switch_on(cable[0])
+    ring = ring_on(cable[0], hardware=True)
+    begun = time.time_ns()
+    with sender(cable[1]) as out:
+        out.send(frame(1))
+        ((found, when),) = taken(ring, 1)
+    assert found == frame(1)
+    assert begun - 1_000_000 <= when <= time.time_ns()
     ring.close()
 
 
@@ -180,10 +233,10 @@ def test_without_the_right_it_is_said(cable):
     assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "no right\n"
 
 
-def shares_of(cable, packets):
+def shares_of(cable, packets, fanout="flow"):
     """What each of three readers gets."""
-    rings = [ring_on(cable[0], group=NEW_GROUP)]
-    rings += [ring_on(cable[0], group=group_of(rings[0].socket)) for _ in range(2)]
+    rings = [ring_on(cable[0], group=NEW_GROUP, fanout=fanout)]
+    rings += [ring_on(cable[0], group=group_of(rings[0].socket), fanout=fanout) for _ in range(2)]
     with sender(cable[1]) as out:
         for one in packets:
             out.send(one)
@@ -194,13 +247,14 @@ def shares_of(cable, packets):
     return shares
 
 
+@pytest.mark.parametrize("fanout", ["flow", "hash", "hash+defrag", "hash+rollover"])
 @pytest.mark.parametrize("version", [4, 6])
-def test_flows_are_dealt_out_both_directions_to_the_same_reader(cable, version):
+def test_flows_are_dealt_out_both_directions_to_the_same_reader(cable, version, fanout):
     flows = [(host, port) for host in range(1, 9) for port in range(40_000, 40_008)]
     packets = [
         one for host, port in flows for one in (tcp(version, host, port, 80), tcp(version, host, 80, port, True))
     ]
-    shares = shares_of(cable, packets)
+    shares = shares_of(cable, packets, fanout)
     assert all(len(share) >= len(packets) // 10 for share in shares)
     for there, back in zip(packets[::2], packets[1::2], strict=True):
         assert [there in share for share in shares] == [back in share for share in shares]
@@ -214,6 +268,39 @@ def test_ftp_data_goes_where_its_control_connection_goes(cable, version):
     assert sum(map(bool, shares)) > 1
     for host in hosts:
         assert sorted(sum(tcp(version, host, *pair) in share for pair in ports) for share in shares) == [0, 0, 4]
+
+
+def test_what_one_cpu_takes_goes_to_one_reader(cable):
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        shares = shares_of(cable, [tcp(4, host, 40_000, 80) for host in range(1, 20)], "cpu")
+    finally:
+        os.sched_setaffinity(0, before)
+    assert sorted(map(len, shares)) == [0, 0, 19]
+
+
+@pytest.mark.parametrize(("fanout", "together"), [("flow", 1), ("hash", 2), ("hash+defrag", 1)])
+def test_fragments_are_put_together_before_they_are_dealt_out(cable, fanout, together):
+    """By the kernel; where it doesn't, they come one by one, and not all with their flow."""
+    whole = tcp(4, 1, 40_000, 80)
+    whole = whole[:54] + bytes(60)
+    first, second = fragment(whole, 0, 40, more=True), fragment(whole, 40, 80, more=False)
+    rings = [ring_on(cable[0], group=NEW_GROUP, fanout=fanout)]
+    with sender(cable[1]) as out:
+        out.send(first)
+        out.send(second)
+        assert len(taken(rings[0], together)) == together
+        assert taken(rings[0], 1, 0.05) == []
+    rings[0].close()
+
+
+def fragment(packet, begin, end, *, more):
+    """A fragment (RFC 791) of a packet's payload."""
+    ip, payload = packet[14:34], packet[34:][begin:end]
+    place = begin // 8 | (0x2000 if more else 0)
+    ip = ip[:2] + struct.pack(">HHH", 20 + len(payload), 77, place) + ip[8:10] + bytes(2) + ip[12:]
+    return packet[:14] + ip[:10] + header_sum(ip).to_bytes(2, "big") + ip[12:] + payload
 
 
 def test_what_is_no_ip_goes_to_one_reader(cable):

@@ -47,6 +47,7 @@ class Sensor:
 
     def __init__(self, folder, *words, out=subprocess.PIPE, shorter="", **environment):
         """`shorter`: statements that make its patience less."""
+        folder.chmod(0o755)  # who it becomes reads its settings again
         own = {
             "XDG_CACHE_HOME": str(folder / ".cache"),
             "XDG_STATE_HOME": str(folder / "state"),
@@ -63,11 +64,12 @@ class Sensor:
             threading.Thread(target=lines.extend, args=(pipe,), daemon=True).start()
 
     def workers(self):
-        """The processes that capture."""
+        """The processes that capture, and the recorder."""
         found = []
         for entry in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
-                if f"PPid:\t{self.process.pid}\n" in (entry / "status").read_text():
+                status = (entry / "status").read_text()
+                if f"PPid:\t{self.process.pid}\n" in status and "Name:\ttapscan-nursery\n" not in status:
                     found.append(int(entry.name))
         return sorted(found)
 
@@ -105,3 +107,8 @@ def documents(text):
 
 def of(found, dataset):
     return [one for one in found if one["event"]["dataset"] == f"tapscan.{dataset}"]
+
+
+def figures(found):
+    """Those of the sensor itself, a minute each; engines have documents of their own."""
+    return [one["tapscan"]["sensor"] for one in of(found, "sensor") if "sensor" in one["tapscan"]]
