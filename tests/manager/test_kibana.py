@@ -330,6 +330,23 @@ def test_every_word_of_a_panel_stands_in_the_readme():
     assert [shape for shape in shapes if shape not in text] == []
 
 
+def test_what_leads_to_other_data_is_encoded():
+    """A community ID has letters that mean something else in a URL: +, / and =."""
+    urls = [
+        drill["url"]
+        for source in kibana.dashboards()
+        for panel in source["panels"]
+        for drill in panel.get("drill", ())
+        if "url" in drill
+    ]
+    formats = [json.loads(one["attributes"]["fieldFormatMap"]) for one in of("index-pattern")]
+    urls += [found["params"]["urlTemplate"] for format in formats for found in format.values() if found["id"] == "url"]
+    assert len(urls) == 2
+    for url in urls:
+        assert "(index:'tapscan-network',query:(language:kuery,query:'network.community_id:%22{{" in url
+        assert re.fullmatch(r"[^\s\"+]*", url.replace("encodeURIComponent event.value", "value"))
+
+
 def test_rules_stand_in_the_readme():
     text = (ROOT / "kibana/README.md").read_text()
     assert [rule["name"] for rule in RULES if f"| {rule['name'].removeprefix('Tapscan: ')} |" not in text] == []
