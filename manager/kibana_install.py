@@ -6,6 +6,7 @@ a file in a form. It answers 200 also when something could not be imported: what
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import ssl
@@ -142,17 +143,19 @@ class Server:
 
 
 def _identity(asked: Asked) -> dict[str, str]:
-    from urllib3.util import make_headers
-
     if asked.api_key_file and asked.user:
         raise Stop("--api-key-file and --user: give one of them")
     if asked.api_key_file:
-        return {"authorization": f"ApiKey {_secret(asked.api_key_file, '--api-key-file')}"}
+        key = _secret(asked.api_key_file, "--api-key-file")
+        if not key.isascii():
+            raise Stop(f"--api-key-file: {asked.api_key_file}: no API key")
+        return {"authorization": f"ApiKey {key}"}
     if not asked.user:
         return {}
     if not asked.password_file:
         raise Stop("--user needs --password-file")
-    return dict(make_headers(basic_auth=f"{asked.user}:{_secret(asked.password_file, '--password-file')}"))
+    who = f"{asked.user}:{_secret(asked.password_file, '--password-file')}"
+    return {"authorization": f"Basic {base64.b64encode(who.encode()).decode()}"}
 
 
 def _secret(path: str, option: str) -> str:
@@ -160,8 +163,8 @@ def _secret(path: str, option: str) -> str:
         text = Path(path).read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise Stop(f"{option}: {path}: {getattr(error, 'strerror', None) or 'no text'}") from None
-    if not text or not text.isprintable() or not text.isascii():
-        raise Stop(f"{option}: {path}: {'no text of one line in ASCII' if text else 'is empty'}")
+    if not text or not text.isprintable():
+        raise Stop(f"{option}: {path}: {'more than one line' if text else 'is empty'}")
     return text
 
 

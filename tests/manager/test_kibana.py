@@ -111,6 +111,42 @@ def test_versions_are_those_of_the_floor(one):
     }
 
 
+# What Kibana 8.9 has in the schemas of its saved objects. It refuses an object with anything else in it.
+TIMES = {"timeRestore", "refreshInterval"}
+KNOWN = {
+    "index-pattern": {
+        "title",
+        "name",
+        "timeFieldName",
+        "fields",
+        "fieldAttrs",
+        "sourceFilters",
+        "fieldFormatMap",
+        "type",
+    }
+    | {"typeMeta", "allowNoIndex", "runtimeFieldMap"},
+    "search": {"title", "description", "columns", "sort", "grid", "rowHeight", "rowsPerPage", "hideChart", "viewMode"}
+    | {"isTextBasedQuery", "usesAdHocDataView", "hideAggregatedPreview", "breakdownField", kibana.META, "timeRange"}
+    | TIMES,
+    "lens": {"title", "description", "visualizationType", "state"},
+    "dashboard": {"title", "description", kibana.META, "timeFrom", "timeTo", "controlGroupInput", "panelsJSON"}
+    | {"optionsJSON", "version"}
+    | TIMES,
+}
+CONTROLS = {"panelsJSON", "controlStyle", "chainingSystem", "ignoreParentSettingsJSON"}
+
+
+@each_object
+def test_attributes_are_those_that_kibana_knows(one):
+    attributes = one["attributes"]
+    assert attributes.keys() - KNOWN[one["type"]] == set()
+    assert attributes.get(kibana.META, {}).keys() <= {"searchSourceJSON"}
+    assert attributes.get("controlGroupInput", {}).keys() <= CONTROLS
+    if one["type"] == "search":
+        assert [len(each) for each in attributes["sort"]] == [2]
+        assert attributes["grid"].keys() <= {"columns"}
+
+
 @each_object
 def test_references_resolve_and_are_used(one):
     named = [reference["name"] for reference in one["references"]]
@@ -328,6 +364,23 @@ def test_every_word_of_a_panel_stands_in_the_readme():
     shapes = {panel["shape"] for source in kibana.dashboards() for panel in source["panels"] if "shape" in panel}
     assert [word for word in {*lens.OPERATIONS, *lens.KINDS} if f"`{word}`" not in text] == []
     assert [shape for shape in shapes if shape not in text] == []
+
+
+def test_what_leads_to_other_data_is_encoded():
+    """A community ID has letters that mean something else in a URL: +, / and =."""
+    urls = [
+        drill["url"]
+        for source in kibana.dashboards()
+        for panel in source["panels"]
+        for drill in panel.get("drill", ())
+        if "url" in drill
+    ]
+    formats = [json.loads(one["attributes"]["fieldFormatMap"]) for one in of("index-pattern")]
+    urls += [found["params"]["urlTemplate"] for format in formats for found in format.values() if found["id"] == "url"]
+    assert len(urls) == 2
+    for url in urls:
+        assert "(index:'tapscan-network',query:(language:kuery,query:'network.community_id:%22{{" in url
+        assert re.fullmatch(r"[^\s\"+]*", url.replace("encodeURIComponent event.value", "value"))
 
 
 def test_rules_stand_in_the_readme():

@@ -120,8 +120,8 @@ def test_a_key_lets_us_in(install, tmp_path):
 
 
 def test_a_password_lets_us_in(install, tmp_path):
-    (tmp_path / "password").write_text("secret\n")
-    with Kibana(login="ann:secret") as server:
+    (tmp_path / "password").write_text("sécret\n", "utf-8")
+    with Kibana(login="ann:sécret") as server:
         assert install(server.url, "--user", "ann", "--password-file", tmp_path / "password")
 
 
@@ -142,13 +142,20 @@ def test_who_is_not_known_is_told_how(words, tmp_path, monkeypatch):
         (("--api-key-file", "none"), "--api-key-file: none: No such file or directory"),
         (("--api-key-file", "empty"), "--api-key-file: empty: is empty"),
         (("--api-key-file", "binary"), "--api-key-file: binary: no text"),
-        (("--api-key-file", "two"), "--api-key-file: two: no text of one line in ASCII"),
+        (("--api-key-file", "two"), "--api-key-file: two: more than one line"),
+        (("--api-key-file", "odd"), "--api-key-file: odd: no API key"),
         (("--user", "ann", "--password-file", "none"), "--password-file: none: No such file or directory"),
     ],
 )
 def test_secrets_that_can_not_be_had_are_named(tmp_path, monkeypatch, words, said):
     monkeypatch.chdir(tmp_path)
-    for name, data in {"key": b"k", "empty": b"\n", "binary": b"\xff", "two": b"a\r\nx-more: b"}.items():
+    for name, data in {
+        "key": b"k",
+        "empty": b"\n",
+        "binary": b"\xff",
+        "two": b"a\r\nx-more: b",
+        "odd": "ä".encode(),
+    }.items():
         (tmp_path / name).write_bytes(data)
     assert trouble("install", "http://127.0.0.1:9", *words) == said
 

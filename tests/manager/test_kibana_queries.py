@@ -15,6 +15,7 @@ from kibana_queries import in_namespace, over_threshold, query_of, request_of, r
 from sensing import ROOT, TAPSCAN
 
 from engines.status import EngineStatus, HostStatus
+from manager import schema
 from manager.ecs import line
 from manager.elastic_setup import Asked, set_up
 from manager.events import Documents
@@ -25,6 +26,7 @@ OBJECTS = [json.loads(text) for text in (ROOT / "kibana/tapscan.ndjson").read_te
 RULES = [json.loads(text) for text in (ROOT / "kibana/rules.ndjson").read_text().splitlines()]
 LENSES = {one["id"]: one for one in OBJECTS if one["type"] == "lens"}
 SEARCHES = {one["id"]: one for one in OBJECTS if one["type"] == "search"}
+TYPED = {field.name: field.type.partition("/")[0] for field in schema.fields()}
 VIEWS = {one["id"]: one["attributes"]["title"] for one in OBJECTS if one["type"] == "index-pattern"}
 OURS = {"match_phrase": {"event.module": "tapscan"}}
 ZERO = {  # that there were none is known, too
@@ -183,6 +185,32 @@ def test_every_search_finds_something(asked, name):
     hits = asked(view_of(search), body)["hits"]["hits"]
     shown = {field for hit in hits for field in hit["fields"]}
     assert shown >= {*search["attributes"]["columns"]}
+
+
+@one_server
+@pytest.mark.parametrize("name", [*LENSES, *SEARCHES])
+def test_every_field_has_its_type_in_what_the_templates_make(elastic, asked, name):
+    one = LENSES.get(name) or SEARCHES[name]
+    stream = view_of(one).replace("logs-tapscan.*", "logs-tapscan.object-*").replace("*", "x")
+    made = elastic.ask("POST", f"/_index_template/_simulate_index/{stream}")["template"]["mappings"]["properties"]
+    for field in fields_of(one):
+        assert type_of(made, field) == TYPED[field], field
+
+
+def fields_of(one):
+    yield from one["attributes"].get("columns", ())
+    layers = one["attributes"].get("state", {}).get("datasourceStates", {}).get("formBased", {}).get("layers", {})
+    for column in (column for layer in layers.values() for column in layer["columns"].values()):
+        if column.get("sourceField", "___records___") != "___records___":
+            yield column["sourceField"]
+
+
+def type_of(properties, field):
+    *parents, leaf = field.split(".")
+    for parent in parents:
+        assert properties[parent].get("type", "object") == "object"
+        properties = properties[parent]["properties"]
+    return properties[leaf]["type"]
 
 
 @one_server
