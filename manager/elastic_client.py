@@ -83,7 +83,9 @@ def _through(proxy: str, settings: ElasticsearchSettings) -> type[Urllib3HttpNod
     class Manager(ProxyManager):
         """Has defaults for headers of a proxy, beside which those of the client in lower case would stand twice."""
 
-        def urlopen(self, method: str, url: str, redirect: bool = True, **more: Any) -> BaseHTTPResponse:
+        def urlopen(  # type: ignore[override]  # as in urllib3 itself
+            self, method: str, url: str, redirect: bool = True, **more: Any
+        ) -> BaseHTTPResponse:
             more["headers"] = {name.title(): value for name, value in more["headers"].items()}
             return super().urlopen(method, url, redirect, **more)
 
