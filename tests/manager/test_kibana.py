@@ -106,9 +106,7 @@ def test_ids_are_unique_and_name_their_files():
 def test_versions_are_those_of_the_floor(one):
     versions = {"index-pattern": "8.0.0", "search": "8.0.0", "lens": "8.9.0", "dashboard": "8.9.0"}
     assert (one["coreMigrationVersion"], one["typeMigrationVersion"]) == ("8.8.0", versions[one["type"]])
-    assert one.keys() == {
-        *("attributes", "coreMigrationVersion", "id", "managed", "references", "type", "typeMigrationVersion")
-    }
+    assert one.keys() == {*("attributes", "coreMigrationVersion", "id", "references", "type", "typeMigrationVersion")}
 
 
 @each_object
