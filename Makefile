@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 EDITABLE := --constraint constraints.txt --config-settings editable_mode=compat --editable
 DEMO := build/demo.pcap
-DEBIAN := clamav-daemon clamav default-jre-headless ethtool iproute2 linux-libc-dev maven openssl tshark
+DEBIAN := clamav-daemon clamav default-jre-headless ethtool iproute2 linux-libc-dev maven openssl rsyslog tshark
 COVERED := --cov=reassembly --cov=engines --cov-branch --cov-report=term:skip-covered --cov-fail-under=90
 
 .PHONY: demo test lint format bench kibana clean packages

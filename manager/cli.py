@@ -75,6 +75,12 @@ def _engines(given: Namespace) -> int:
     return check_engines(given.config, tuple(given.rules), given.json)
 
 
+def _outputs(given: Namespace) -> int:
+    from manager.output_status import show_outputs
+
+    return show_outputs(given.config, given.json)
+
+
 def _config_init(given: Namespace) -> int:
     from manager.settings_text import write_default
 
@@ -146,6 +152,8 @@ def parser() -> Parser:
     engines = command(commands, "engines", _engines, words, "Exit code: 0 all usable, 2 not.")
     takes_config(engines)
     _takes_rules(engines)
+    words = "Shows where documents go: what waits for each output, and what is in the way."
+    takes_config(command(commands, "outputs", _outputs, words, "Exit code: 0, or 2 when one takes nothing at present."))
     config = command(commands, "config", None, "Writes, checks and shows the settings.")
     _config_commands(config.add_subparsers(title="commands", metavar="COMMAND", required=True))
     cluster = command(commands, "cluster", None, "Makes this host one of several that scan, and shows what they do.")

@@ -14,6 +14,7 @@ from pathlib import Path
 from manager.ledger import NAME
 from manager.nursery import CLONE
 from manager.options import Stop
+from manager.output_settings import FileSettings
 from manager.privileges import UNPRIVILEGED, settle
 from manager.run import say
 from manager.settings import Settings
@@ -79,6 +80,17 @@ def is_spool(names: Iterable[str]) -> bool:
     """Whether a folder with these files holds a spool, or nothing."""
     known = {*names}
     return not known or "lock" in known
+
+
+def is_output(path: Path) -> Callable[[Iterable[str]], bool]:
+    """Whether a folder holds this file of an output and its old ones, or nothing."""
+    return lambda names: all(name.startswith(path.stem) for name in names)
+
+
+def hand_outputs_over(settings: Settings, owner: Owner | None) -> None:
+    """The folders of outputs that are files."""
+    for path in (Path(one.path) for one in settings.output if isinstance(one, FileSettings)):
+        handed_over(path.parent, owner, is_output(path))
 
 
 def handed_over(folder: Path, owner: Owner | None, ours: Callable[[Iterable[str]], bool]) -> Path:

@@ -25,7 +25,16 @@ from manager.loss import LossWatch
 from manager.minutes import Kept, Minutes
 from manager.nursery import CLONE, Nursery
 from manager.overload import Overload
-from manager.ownership import Owner, become, check_temporary, handed_over, is_ledger, is_spool, owner_of
+from manager.ownership import (
+    Owner,
+    become,
+    check_temporary,
+    hand_outputs_over,
+    handed_over,
+    is_ledger,
+    is_spool,
+    owner_of,
+)
 from manager.pipeline import rest, scanned
 from manager.privileges import harden
 from manager.progress import Silence
@@ -72,6 +81,7 @@ def watch(asked: Asked) -> int:
     workers = Workers(tasks, room.ahead, start)
     reload = Reload(lambda: beginning.settings_of(asked), settings)
     told = documents(settings, live=asked.replay is None, record=settings.sensor.record)
+    hand_outputs_over(settings, owner)
     out = outlets(settings, told, lambda folder: handed_over(folder, owner, is_spool))
     renewal = Renewal(reload, service, workers, alarms, told, pool, room, engines)
     _heed(workers, reload, service)
