@@ -70,7 +70,6 @@ def _saved(kind: str, name: str, attributes: Body, references: list[Body]) -> Bo
         "attributes": attributes,
         "coreMigrationVersion": CORE,
         "id": name,
-        "managed": False,
         "references": references,
         "type": kind,
         "typeMigrationVersion": VERSIONS[kind],

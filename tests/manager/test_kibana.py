@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from manager import kibana, kibana_files, lens, schema
+from manager import kibana, kibana_files, kibana_grid, lens, schema
 
 ROOT = Path(__file__).parents[2]
 OBJECTS = [json.loads(line) for line in (ROOT / "kibana/tapscan.ndjson").read_text().splitlines()]
@@ -106,9 +106,7 @@ def test_ids_are_unique_and_name_their_files():
 def test_versions_are_those_of_the_floor(one):
     versions = {"index-pattern": "8.0.0", "search": "8.0.0", "lens": "8.9.0", "dashboard": "8.9.0"}
     assert (one["coreMigrationVersion"], one["typeMigrationVersion"]) == ("8.8.0", versions[one["type"]])
-    assert one.keys() == {
-        *("attributes", "coreMigrationVersion", "id", "managed", "references", "type", "typeMigrationVersion")
-    }
+    assert one.keys() == {*("attributes", "coreMigrationVersion", "id", "references", "type", "typeMigrationVersion")}
 
 
 # What Kibana 8.9 has in the schemas of its saved objects. It refuses an object with anything else in it.
@@ -342,6 +340,19 @@ def test_a_panel_of_a_field_that_can_not_be_shown_says_so(field):
     panel = {"title": "odd", "type": "table", "by": [{"terms": field}], "metrics": [{"count": "documents"}]}
     with pytest.raises(ValueError, match=rf"{field}: it is .*, which a panel can't group or count by"):
         lens.attributes(panel)
+
+
+def test_a_picture_has_a_box_for_each_panel():
+    panels = [
+        {"grid": [0, 4, 24, 6], "title": "One", "type": "pie"},
+        {"grid": [24, 4, 24, 6], "title": "A title that is far too long for the box in which it stands"},
+    ]
+    assert kibana_grid.picture(panels) == [
+        "+" + "-" * 47 + "+" + "-" * 47 + "+",
+        "| One" + " " * 43 + "| A title that is far too long for the box in.. |",
+        "| (pie)" + " " * 41 + "| (list)" + " " * 40 + "|",
+        "+" + "-" * 47 + "+" + "-" * 47 + "+",
+    ]
 
 
 def test_the_panel_of_the_readme_is_one():

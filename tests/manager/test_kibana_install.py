@@ -58,6 +58,16 @@ def test_rules_go_as_well_when_asked_for(install):
     assert not any(rule["enabled"] for rule in RULES)
 
 
+def test_a_rule_that_was_switched_on_stays_on(install):
+    with Kibana() as server:
+        install(server.url, "--rules")
+        server.rules["default"]["tapscan-engines-agree"] |= {"enabled": True, "name": "old"}
+        install(server.url, "--rules")
+    there = server.rules["default"]
+    assert [name for name, rule in there.items() if rule["enabled"]] == ["tapscan-engines-agree"]
+    assert there["tapscan-engines-agree"]["name"] == "Tapscan: several engines agree"
+
+
 def test_a_space_has_its_own(install):
     with Kibana(spaces=("default", "blue")) as server:
         lines = install(server.url, "--space", "blue", "--rules")
@@ -200,7 +210,7 @@ def test_who_may_not_import_is_told_why():
 
 
 def test_a_kibana_without_security_has_no_rules():
-    path = "/api/detection_engine/rules/_import"
+    path = "/api/detection_engine/rules/_find"
     with Kibana(answers={path: (404, {"statusCode": 404, "message": "Not Found"})}) as server:
         assert trouble("install", server.url, "--rules") == f"{server.url}: it has no {path}"
     assert len(server.objects["default"]) == len(OBJECTS)

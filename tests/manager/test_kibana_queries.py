@@ -15,7 +15,7 @@ from kibana_queries import in_namespace, over_threshold, query_of, request_of, r
 from sensing import ROOT, TAPSCAN
 
 from engines.status import EngineStatus, HostStatus
-from manager import schema
+from manager import kibana, schema
 from manager.ecs import line
 from manager.elastic_setup import Asked, set_up
 from manager.events import Documents
@@ -280,6 +280,30 @@ def test_packets_of_a_sensor_are_those_of_its_minutes(shows, documents):
     known = sum(one["tapscan"]["sensor"]["packets"] for one in of(documents, "sensor") if "sensor" in one["tapscan"])
     assert known > 0
     assert shows("tapscan-sensor-packets") == [((), {"m0": known})]
+
+
+DRILLS = [
+    (f"{source['id']}-{panel['id']}", drill["dashboard"])
+    for source in kibana.dashboards()
+    for panel in source["panels"]
+    for drill in panel.get("drill", ())
+    if "dashboard" in drill
+]
+
+
+@one_server
+@pytest.mark.parametrize(("name", "to"), DRILLS)
+def test_a_click_leads_to_a_dashboard_that_has_something(asked, shows, name, to):
+    (values, _) = shows(name)[0]
+    layer = LENSES[name]["attributes"]["state"]["datasourceStates"]["formBased"]["layers"]["layer"]
+    fields = [layer["columns"][key]["sourceField"] for key in layer["columnOrder"][: len(values)]]
+    clicked = [{"term": {field: value}} for field, value in zip(fields, values, strict=True)]
+    shown = [one for one in LENSES if one.startswith(f"{to}-")]
+    empty = []
+    for panel in shown:
+        answer = asked(view_of(LENSES[panel]), request_of(LENSES[panel], [OURS, *clicked]))
+        empty += [panel] if answer["hits"]["total"]["value"] == 0 else []
+    assert {*empty} <= {"tapscan-flow-found", "tapscan-flow-engines"}, "all but what was found, where nothing was"
 
 
 def many(alarm, count, **more):
