@@ -120,9 +120,11 @@ def test_what_is_cut_or_stopped_says_so(documents):
 
 LEAF = st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 63) - 1) | st.text(st.characters(codec="utf-8"))
 NAMES = st.sampled_from(
-    ["source", "destination", "ip", "port", "tapscan", "flow", "id", "direction", "network", "transport", "vlan"]
-    + ["file", "hash", "size", "name", "url", "path", "http", "request", "email", "from", "address", "alarm", "objects"]
-    + ["protocol", "engines", "rule", "observer", "verdict", "event", "type"]
+    [
+        *("source", "destination", "ip", "port", "tapscan", "flow", "id", "direction", "network", "transport", "vlan"),
+        *("file", "hash", "size", "name", "url", "path", "http", "request", "email", "from", "address", "alarm"),
+        *("objects", "protocol", "engines", "rule", "observer", "verdict", "event", "type"),
+    ]
 )
 TREE = st.recursive(LEAF, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=5))
 
