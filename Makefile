@@ -1,7 +1,7 @@
 # make demo    a virtual environment, the install, a small capture, its verdicts
 # make test    everything the tests need, then the tests with branch coverage
 # make lint    ruff and mypy          make format   ruff's formatter
-# make bench   the figures            make kibana   what in kibana/ is made from fields.csv
+# make bench   the figures            make kibana   what in kibana/ is made from its sources
 # make clean   what was made here
 # PYTHON=python3.12 make ... takes another interpreter (3.11 or newer).
 

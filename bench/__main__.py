@@ -16,7 +16,21 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from bench import cluster, elastic, extract, faults, latency, live, memory, peers, scan, spool, start, workers
+from bench import (
+    cluster,
+    elastic,
+    elastic_faults,
+    extract,
+    faults,
+    latency,
+    live,
+    memory,
+    peers,
+    scan,
+    spool,
+    start,
+    workers,
+)
 from bench.collection import HERE, Captures
 from bench.figures import Figure, text, together, write_json, write_markdown
 
@@ -34,6 +48,7 @@ GROUPS: dict[str, Group] = {
     "live": live.figures,
     "spool": spool.figures,
     "elastic": elastic.figures,
+    "elastic-faults": elastic_faults.figures,
     "memory": memory.figures,
     "start": start.figures,
 }

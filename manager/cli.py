@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from manager import VERSION
 from manager.arguments import Parser, command, takes_config
 from manager.cli_elastic import elastic_commands
+from manager.cli_kibana import kibana_commands
 from manager.options import Options, Stop
 
 if TYPE_CHECKING:
@@ -159,6 +160,8 @@ def parser() -> Parser:
     _cluster_commands(cluster.add_subparsers(title="commands", metavar="COMMAND", required=True))
     elastic = command(commands, "elastic", None, "Stores documents in Elasticsearch, and shows how that goes.")
     elastic_commands(elastic.add_subparsers(title="commands", metavar="COMMAND", required=True))
+    kibana = command(commands, "kibana", None, "Gives Kibana dashboards and detection rules.")
+    kibana_commands(kibana.add_subparsers(title="commands", metavar="COMMAND", required=True))
     return top
 
 

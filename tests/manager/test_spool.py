@@ -4,6 +4,7 @@ import os
 import pwd
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from machine import small_disk
@@ -345,3 +346,20 @@ def test_a_disk_that_is_full_when_a_segment_ends(tmp_path):
         assert numbers(drained(cursor)[0]) == [0, 1]
         spool.close()
         cursor.close()
+
+
+def opened():
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+def test_no_file_stays_open(tmp_path):
+    before = opened()
+    spool, cursor = Spool(tmp_path, 4000, 500), Cursor(tmp_path, "a")
+    for number in range(100):
+        spool.append(some(number))
+        assert cursor.acquire()
+        cursor.commit(cursor.read(2, ALL).end)
+        assert opened() <= before + 3
+    spool.close()
+    cursor.close()
+    assert opened() == before

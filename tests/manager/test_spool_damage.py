@@ -245,7 +245,7 @@ def test_a_document_that_looks_like_a_record_is_none(tmp_path):
     assert [numbers(one.records) for one in (cursor.read(9, ALL),)] == [[0, 2]]
 
 
-@pytest.mark.parametrize("content", [b"", b"TSC1", b"x" * 400, bytes(104)])
+@pytest.mark.parametrize("content", [b"T", b"TSC1", b"x" * 400, bytes(104)])
 def test_a_cursor_that_is_damaged_begins_at_the_oldest_record(tmp_path, content, caplog):
     spool, cursor = Spool(tmp_path, MOST), Cursor(tmp_path, "a")
     assert cursor.acquire()
@@ -276,11 +276,14 @@ def test_a_commit_that_was_cut_off_is_the_one_before(tmp_path):
     assert Cursor(tmp_path, "a").position == before
 
 
-def test_a_new_cursor_is_no_damage(tmp_path, caplog):
-    cursor = Cursor(tmp_path, "a")
-    assert cursor.acquire()
-    cursor.close()
-    assert cursor.acquire()
+def test_a_cursor_that_is_new_or_was_never_moved_is_no_damage(tmp_path, caplog):
+    (tmp_path / "b.cursor").touch()
+    for name in "ab":
+        cursor = Cursor(tmp_path, name)
+        assert cursor.acquire()
+        cursor.close()
+        assert cursor.acquire()
+        cursor.close()
     assert caplog.text == ""
 
 
