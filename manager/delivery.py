@@ -26,6 +26,8 @@ class Target(Protocol):
 
     def send(self, records: Sequence[Record]) -> Outcome: ...
 
+    def close(self) -> None: ...
+
 
 @state
 class Progress:
