@@ -306,6 +306,25 @@ def test_a_panel_of_a_field_that_can_not_be_shown_says_so(field):
         lens.attributes(panel)
 
 
+def test_a_metric_that_says_nothing_is_said():
+    panel = {"title": "odd", "type": "metric", "metrics": [{"total": "file.size"}]}
+    with pytest.raises(ValueError, match=r"'total': 'file.size'.*: says none of count, unique, .*, ratio"):
+        lens.attributes(panel)
+
+
+def test_a_table_is_ordered_by_a_column_that_can_be_an_order():
+    """Not by a ratio or its parts, nor by a percentile; by name when nothing else is left."""
+    ratio = {"ratio": [{"sum": "file.size"}, {"count": "documents"}], "label": "Share"}
+    percentile = {"percentile": "file.size", "at": 99}
+    for metrics, order in (
+        ([ratio, percentile, {"count": "documents"}], {"columnId": "m2", "type": "column"}),
+        ([ratio, percentile], {"fallback": True, "type": "alphabetical"}),
+    ):
+        panel = {"title": "", "type": "table", "by": [{"terms": "file.name"}], "metrics": metrics}
+        layers = lens.attributes(panel)["state"]["datasourceStates"]["formBased"]["layers"]
+        assert layers["layer"]["columns"]["b0"]["params"]["orderBy"] == order
+
+
 def test_a_picture_has_a_box_for_each_panel():
     panels = [
         {"grid": [0, 4, 24, 6], "title": "One", "type": "pie"},
