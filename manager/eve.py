@@ -150,7 +150,7 @@ def _http(document: Document) -> Document:
             "http_method": at(document, "http.request.method"),
             "protocol": f"HTTP/{version}" if version else None,
             "status": at(document, "http.response.status_code"),
-            "length": at(document, "file.size"),
+            "length": at(document, "http.response.body.bytes"),
         }
     )
 

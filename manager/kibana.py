@@ -118,7 +118,7 @@ def _search(source: Source) -> Body:
         "description": source.get("what", ""),
         "grid": {},
         "hideChart": False,
-        "isTextBasedOnly": False,
+        "isTextBasedQuery": False,
         META: {"searchSourceJSON": _json(found)},
         "sort": [["@timestamp", source.get("sort", "desc")]],
         "timeRestore": False,

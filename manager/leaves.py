@@ -35,5 +35,6 @@ def filled(fields: Document) -> Document:
 
 def ends(document: Document) -> tuple[Document, Document]:
     """Who sent the object, and who received it: `source` and `destination` are who began the flow, and the other."""
-    orig, resp = (at(document, name) or {} for name in ("source", "destination"))
+    found = (at(document, name) for name in ("source", "destination"))
+    orig, resp = (one if isinstance(one, dict) else {} for one in found)
     return (resp, orig) if at(document, "tapscan.flow.direction") == "resp" else (orig, resp)

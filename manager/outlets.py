@@ -5,6 +5,7 @@ Each process that makes documents has one of these; what several of them spool i
 
 from __future__ import annotations
 
+import encodings.idna  # noqa: F401 - for names of hosts; found when it is used first, which may be too late: see below
 import logging
 import time
 from pathlib import Path
@@ -110,6 +111,10 @@ def elasticsearch(settings: ElasticsearchSettings) -> Receiver:
 
 
 def receivers(settings: Settings) -> list[Receiver]:
-    """All that the settings name. Raises Stop."""
+    """All that the settings name. Raises Stop.
+
+    They are made while the process has its rights, and import all they need: later it may be a user who can read
+    neither secrets nor Python's own files.
+    """
     server = [elasticsearch(settings.elasticsearch)] if settings.elasticsearch.urls else []
     return [*server, *map(receiver, settings.output)]

@@ -44,7 +44,8 @@ class FileTarget:
                 self._append(b"".join(some))
                 outcome.stored += len(some)
         except OSError as error:
-            raise Later(f"{error.filename or self._path}: {error.strerror}") from None
+            place = os.path.realpath(self._path.parent)  # it may be an open folder
+            raise Later(f"{place}/{self._path.name}: {error.strerror}") from None
         return outcome
 
     def close(self) -> None:

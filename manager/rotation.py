@@ -13,8 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from isal import igzip
+
 log = logging.getLogger(__name__)
 
+_opened: Any = igzip.open  # it carries no types
 PACKED, PART = ".gz", ".gz.part"
 
 
@@ -61,13 +64,10 @@ def _literal(text: str) -> str:
 
 def _pack(path: Path) -> None:
     """Slow for large files with zlib; isal takes a tenth of the time."""
-    from isal import igzip
-
     packed, part = path.with_name(path.name + PACKED), path.with_name(path.name + PART)
     if not packed.exists():
         try:
-            opened: Any = igzip.open  # it carries no types
-            with path.open("rb") as plain, opened(part, "wb") as file:
+            with path.open("rb") as plain, _opened(part, "wb") as file:
                 shutil.copyfileobj(plain, file, 1 << 20)
             with part.open("rb") as file:
                 os.fsync(file.fileno())

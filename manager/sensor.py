@@ -17,6 +17,7 @@ from manager.beginning import Asked
 from manager.capture_workers import Workers
 from manager.children import started
 from manager.ecs import Document
+from manager.garbage import collect_seldom
 from manager.interfaces import Interfaces
 from manager.ledger import Ledger
 from manager.listening import Listened, Told
@@ -29,11 +30,11 @@ from manager.ownership import (
     Owner,
     become,
     check_temporary,
-    hand_outputs_over,
     handed_over,
     is_ledger,
     is_spool,
     owner_of,
+    with_outputs_over,
 )
 from manager.pipeline import rest, scanned
 from manager.privileges import harden
@@ -81,11 +82,11 @@ def watch(asked: Asked) -> int:
     workers = Workers(tasks, room.ahead, start)
     reload = Reload(lambda: beginning.settings_of(asked), settings)
     told = documents(settings, live=asked.replay is None, record=settings.sensor.record)
-    hand_outputs_over(settings, owner)
-    out = outlets(settings, told, lambda folder: handed_over(folder, owner, is_spool))
+    out = outlets(with_outputs_over(settings, owner), told, lambda folder: handed_over(folder, owner, is_spool))
     renewal = Renewal(reload, service, workers, alarms, told, pool, room, engines)
     _heed(workers, reload, service)
     round_ = Round(asked, settings, summary, workers, renewal, interfaces, recorded, out, owner)
+    collect_seldom()
     try:
         _pass_on(round_)
         if out is not None:

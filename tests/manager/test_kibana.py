@@ -109,6 +109,42 @@ def test_versions_are_those_of_the_floor(one):
     assert one.keys() == {*("attributes", "coreMigrationVersion", "id", "references", "type", "typeMigrationVersion")}
 
 
+# What Kibana 8.9 has in the schemas of its saved objects. It refuses an object with anything else in it.
+TIMES = {"timeRestore", "refreshInterval"}
+KNOWN = {
+    "index-pattern": {
+        "title",
+        "name",
+        "timeFieldName",
+        "fields",
+        "fieldAttrs",
+        "sourceFilters",
+        "fieldFormatMap",
+        "type",
+    }
+    | {"typeMeta", "allowNoIndex", "runtimeFieldMap"},
+    "search": {"title", "description", "columns", "sort", "grid", "rowHeight", "rowsPerPage", "hideChart", "viewMode"}
+    | {"isTextBasedQuery", "usesAdHocDataView", "hideAggregatedPreview", "breakdownField", kibana.META, "timeRange"}
+    | TIMES,
+    "lens": {"title", "description", "visualizationType", "state"},
+    "dashboard": {"title", "description", kibana.META, "timeFrom", "timeTo", "controlGroupInput", "panelsJSON"}
+    | {"optionsJSON", "version"}
+    | TIMES,
+}
+CONTROLS = {"panelsJSON", "controlStyle", "chainingSystem", "ignoreParentSettingsJSON"}
+
+
+@each_object
+def test_attributes_are_those_that_kibana_knows(one):
+    attributes = one["attributes"]
+    assert attributes.keys() - KNOWN[one["type"]] == set()
+    assert attributes.get(kibana.META, {}).keys() <= {"searchSourceJSON"}
+    assert attributes.get("controlGroupInput", {}).keys() <= CONTROLS
+    if one["type"] == "search":
+        assert [len(each) for each in attributes["sort"]] == [2]
+        assert attributes["grid"].keys() <= {"columns"}
+
+
 @each_object
 def test_references_resolve_and_are_used(one):
     named = [reference["name"] for reference in one["references"]]
