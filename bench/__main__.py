@@ -16,7 +16,22 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from bench import cluster, elastic, extract, faults, latency, live, memory, peers, scan, soak, spool, start, workers
+from bench import (
+    cluster,
+    elastic,
+    elastic_faults,
+    extract,
+    faults,
+    latency,
+    live,
+    memory,
+    peers,
+    scan,
+    soak,
+    spool,
+    start,
+    workers,
+)
 from bench.collection import HERE, Captures
 from bench.figures import Figure, text, together, write_json, write_markdown
 
@@ -35,6 +50,7 @@ GROUPS: dict[str, Group] = {
     "live": live.figures,
     "spool": spool.figures,
     "elastic": elastic.figures,
+    "elastic-faults": elastic_faults.figures,
     "memory": memory.figures,
     "soak": lambda _, home: [*soak.figures(home)],
     "start": start.figures,

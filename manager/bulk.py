@@ -80,6 +80,10 @@ class Bulk:
             raise Later(said(error)) from None
         return judged(records, answer)
 
+    def close(self) -> None:
+        """Its connections."""
+        self._client.close()
+
     def _ask(self, lines: Any) -> Any:  # texts that are JSON already: the client passes them on as they are
         return self._client.bulk(operations=lines, filter_path=SHOWN, require_data_stream=self._only_streams).body
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from manager import VERSION
 from manager.arguments import Parser, command, takes_config
 from manager.cli_elastic import elastic_commands
+from manager.cli_kibana import kibana_commands
 from manager.options import Options, Stop
 
 if TYPE_CHECKING:
@@ -72,6 +73,12 @@ def _engines(given: Namespace) -> int:
     from manager.engine_check import check_engines
 
     return check_engines(given.config, tuple(given.rules), given.json)
+
+
+def _outputs(given: Namespace) -> int:
+    from manager.output_status import show_outputs
+
+    return show_outputs(given.config, given.json)
 
 
 def _config_init(given: Namespace) -> int:
@@ -145,12 +152,16 @@ def parser() -> Parser:
     engines = command(commands, "engines", _engines, words, "Exit code: 0 all usable, 2 not.")
     takes_config(engines)
     _takes_rules(engines)
+    words = "Shows where documents go: what waits for each output, and what is in the way."
+    takes_config(command(commands, "outputs", _outputs, words, "Exit code: 0, or 2 when one takes nothing at present."))
     config = command(commands, "config", None, "Writes, checks and shows the settings.")
     _config_commands(config.add_subparsers(title="commands", metavar="COMMAND", required=True))
     cluster = command(commands, "cluster", None, "Makes this host one of several that scan, and shows what they do.")
     _cluster_commands(cluster.add_subparsers(title="commands", metavar="COMMAND", required=True))
     elastic = command(commands, "elastic", None, "Stores documents in Elasticsearch, and shows how that goes.")
     elastic_commands(elastic.add_subparsers(title="commands", metavar="COMMAND", required=True))
+    kibana = command(commands, "kibana", None, "Gives Kibana dashboards and detection rules.")
+    kibana_commands(kibana.add_subparsers(title="commands", metavar="COMMAND", required=True))
     return top
 
 

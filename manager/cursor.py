@@ -87,11 +87,10 @@ class Cursor:
 
     def acquire(self) -> bool:
         """Whether this process may move it now: until it closes it or ends, however that is. Never waits."""
-        known = self._path.exists()
         if self._held is None and (descriptor := self._locked()) is not None:
             self._held = descriptor
             os.register_at_fork(after_in_child=_left(weakref.ref(self)))
-            place = stored(self._path) if known or os.fstat(descriptor).st_size else None
+            place = stored(self._path)
             self._at = place or self._beginning()
             if place is None:
                 self._move(self._at)
@@ -168,10 +167,8 @@ def stored(path: Path) -> Place | None:
         data = path.read_bytes()
     except FileNotFoundError:
         return None
-    if not data:  # it is being made
-        return None
     places = [place for at in (0, _APART) if (place := _unpacked(data[at:])) is not None]
-    if not places:
+    if data and not places:  # without any it is being made, and was never moved
         log.error("%s is damaged: the spool is read from its oldest record on", path)
     return max(places, key=lambda place: place.commits, default=None)
 

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 MOST = 1000  # documents of a request
 GROWTH = 16  # by this part requests grow after one that was too large: to grow is to waste one request, again and again
-SHORTEST, LONGEST = 0.5, 30.0  # seconds between two tries
+SHORTEST, LONGEST = 0.5, 10.0  # seconds between two tries
 REFUSED = 60.0  # seconds until it looks whether we may write now
 
 
@@ -25,6 +25,8 @@ class Target(Protocol):
     """What takes documents. Raises Later, TooLarge, Refused."""
 
     def send(self, records: Sequence[Record]) -> Outcome: ...
+
+    def close(self) -> None: ...
 
 
 @state

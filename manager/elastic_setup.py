@@ -171,13 +171,18 @@ def _role(server: Elasticsearch) -> str:
 
 def _check(server: Elasticsearch, wanted: list[Template]) -> int:
     """Prints what differs."""
-    if _say(_drift(server, wanted)):
+    if _say(_differing(server, wanted)):
         return 2
     sys.stdout.write("no difference\n")
     return 0
 
 
-def _drift(server: Elasticsearch, wanted: list[Template]) -> Iterator[str]:
+def drift(server: Elasticsearch) -> list[str]:
+    """How a server differs from what it is given. Raises ApiError and TransportError."""
+    return [*_differing(server, [*schema.templates(retention=_kept(server))])]
+
+
+def _differing(server: Elasticsearch, wanted: list[Template]) -> Iterator[str]:
     """How the server differs from what it should have. What only some servers take may be missing."""
     for template in wanted:
         if (there := _there(server, template)) is None:

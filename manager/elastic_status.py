@@ -26,6 +26,7 @@ from manager.delivery import MOST, Delivery
 from manager.ecs import Document, timestamp
 from manager.effective import effective
 from manager.elastic_client import client
+from manager.elastic_setup import drift
 from manager.options import Stop
 from manager.outlets import ELASTIC, spooled
 from manager.periods import moment
@@ -64,7 +65,7 @@ def show_status(config: str | None, url: str | None, as_json: bool) -> int:
 
 def _server(settings: Settings) -> dict[str, Any]:
     """Whether it can be reached, and what it is."""
-    from elasticsearch import ApiError, TransportError
+    from elasticsearch import ApiError, AuthorizationException, TransportError
 
     found: dict[str, Any] = {"urls": list(settings.elasticsearch.urls)}
     with client(settings.elasticsearch) as server:
@@ -72,6 +73,9 @@ def _server(settings: Settings) -> dict[str, Any]:
             nodes = server.nodes.info(node_id="_local", filter_path="nodes.*.version").body["nodes"]
             found["version"] = next(iter(nodes.values()))["version"]
             found["status"] = server.cluster.health(filter_path="status").body["status"]
+            found["drift"] = drift(server)
+        except AuthorizationException:  # who only writes may not look at templates
+            pass
         except (ApiError, TransportError) as error:
             found["error"] = said(error)
     return found
@@ -103,6 +107,9 @@ def _sentences(known: dict[str, Any]) -> Iterator[Text]:
         yield Text(visible(f"{where}: {error}"), "bold red")
     else:
         yield Text(visible(f"{where}: Elasticsearch {server['version']}, {server['status']}"))
+    if count := len(server.get("drift", ())):
+        text = f"{count} differences between its templates and ours; tapscan elastic setup --check names them"
+        yield Text(text, "bold yellow")
     waiting = spool.get("waiting", 0)
     more = f" ({size(spool['waiting_bytes'])}), the oldest for {spool['oldest_seconds']:.0f} s" if waiting else ""
     yield Text(visible(f"{spool['directory']}: {waiting} documents wait{more}"))

@@ -1,4 +1,5 @@
-"""What in `kibana/` is made from `fields.csv`, by `make kibana`: the templates as files, the table of the README."""
+"""What in `kibana/` is made by `make kibana`: from `fields.csv` the templates as files and a table of the README, from
+`objects/` and `rules/` what Kibana imports and the README's drawings."""
 
 from __future__ import annotations
 
@@ -6,23 +7,28 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from manager import schema
+from manager import kibana, kibana_grid, schema
 from manager.schema import Field
 
-BEGIN, END = "<!-- fields: made by make kibana -->\n", "<!-- end of fields -->\n"
+BEGIN, END = "<!-- {}: made by make kibana -->\n", "<!-- end of {} -->\n"
 
 
 def made(folder: Path) -> dict[Path, str]:
     """Each file of the folder that is made, with what has to stand in it."""
     every = [*schema.templates(), *schema.better(), schema.role()]
     files = {folder / "templates" / template.file: schema.text(template.body) for template in every}
+    files[folder / "tapscan.ndjson"] = kibana.ndjson(kibana.objects())
+    files[folder / "rules.ndjson"] = kibana.ndjson(kibana.rules())
     readme = folder / "README.md"
-    files[readme] = _between(readme.read_text("utf-8"), "".join(_table()))
+    text = _between(readme.read_text("utf-8"), "fields", "".join(_table()))
+    files[readme] = _between(text, "dashboards", "".join(kibana_grid.drawn()))
     return files
 
 
-def _between(text: str, table: str) -> str:
-    return re.sub(f"{BEGIN}.*{END}", lambda _: BEGIN + table + END, text, flags=re.DOTALL)
+def _between(text: str, name: str, made: str) -> str:
+    """Replaces what stands between the comments of that name."""
+    begin, end = BEGIN.format(name), END.format(name)
+    return re.sub(f"{begin}.*{end}", lambda _: begin + made + end, text, flags=re.DOTALL)
 
 
 def _table() -> Iterator[str]:

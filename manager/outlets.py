@@ -5,6 +5,7 @@ Each process that makes documents has one of these; what several of them spool i
 
 from __future__ import annotations
 
+import encodings.idna  # noqa: F401 - for names of hosts; found when it is used first, which may be too late: see below
 import logging
 import time
 from pathlib import Path
@@ -17,6 +18,7 @@ from manager.dead_letters import record
 from manager.ecs import Document, line
 from manager.elastic_client import client
 from manager.options import Stop
+from manager.outputs import receiver
 from manager.settings import ElasticsearchSettings, Settings
 from manager.shipper import Receiver, Shipper
 from manager.spool import Record, Spool
@@ -38,7 +40,6 @@ class Outlets:
     @classmethod
     def opened(cls, settings: Settings, documents: Documents, there: Path | None = None) -> Outlets:
         """What the settings name. `there`: another path to the spool. Raises Stop."""
-        client(settings.elasticsearch)  # mistakes are said now
         folder = spool_folder(settings)
         try:
             return cls(settings, there or folder, documents)
@@ -46,10 +47,11 @@ class Outlets:
             raise Stop(f"spool.directory: {error.filename or folder}: {error.strerror}") from None
 
     def __init__(self, settings: Settings, folder: Path, documents: Documents) -> None:
+        found = receivers(settings)  # mistakes are said before anything begins
         self._documents = documents
         self._folder, self._shown = folder, spool_folder(settings)
         self._spooler = Spooler(Spool(folder, settings.spool.max_bytes), KEPT)
-        self._shipper = Shipper(elasticsearch(settings.elasticsearch), folder, self._tell)
+        self._shippers = {one.name: Shipper(one, folder, self._tell) for one in found}
 
     def take(self, document: Document) -> None:
         """A document; it is on disk soon."""
@@ -61,11 +63,17 @@ class Outlets:
         until = time.monotonic() + seconds
         if not self._spooler.flush(seconds):
             return f"{self._spooler.waits} bytes of documents could not be written to {self._shown}"
-        look, last = Cursor(self._folder, ELASTIC), self._spooler.position
+        left = (self._left(name, until) for name in self._shippers)
+        return "; ".join(text for text in left if text) or None
+
+    def _left(self, name: str, until: float) -> str | None:
+        """What one receiver doesn't have by then."""
+        look, last = Cursor(self._folder, name), self._spooler.position
         while (behind := look.behind()).records and look.position < last:
             if time.monotonic() > until:
-                why = f": {self._shipper.progress.trouble}" if self._shipper.progress.trouble else ""
-                return f"{behind.records} documents stay in {self._shown} until they can be stored{why}"
+                trouble = self._shippers[name].progress.trouble
+                why = f": {trouble}" if trouble else ""
+                return f"{behind.records} documents for {name} stay in {self._shown} until they can be stored{why}"
             time.sleep(LOOK)
         return None
 
@@ -78,7 +86,10 @@ class Outlets:
     def close(self) -> None:
         """What isn't sent stays in the spool."""
         self._spooler.close()
-        self._shipper.close()
+        for shipper in self._shippers.values():
+            shipper.end()
+        for shipper in self._shippers.values():
+            shipper.close()
 
     def _tell(self, message: str) -> None:
         """What the operator has to know is a document as well."""
@@ -95,4 +106,15 @@ def spooled(document: Document) -> Record:
 
 def elasticsearch(settings: ElasticsearchSettings) -> Receiver:
     """The server, as who takes documents."""
-    return Receiver(ELASTIC, lambda: Bulk(client(settings)))
+    made = Bulk(client(settings))
+    return Receiver(ELASTIC, lambda: made)
+
+
+def receivers(settings: Settings) -> list[Receiver]:
+    """All that the settings name. Raises Stop.
+
+    They are made while the process has its rights, and import all they need: later it may be a user who can read
+    neither secrets nor Python's own files.
+    """
+    server = [elasticsearch(settings.elasticsearch)] if settings.elasticsearch.urls else []
+    return [*server, *map(receiver, settings.output)]

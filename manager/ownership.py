@@ -8,12 +8,14 @@ import platform
 import pwd
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 
 from manager.ledger import NAME
 from manager.nursery import CLONE
 from manager.options import Stop
+from manager.output_settings import FileSettings, OutputSettings
 from manager.privileges import UNPRIVILEGED, settle
 from manager.run import say
 from manager.settings import Settings
@@ -79,6 +81,23 @@ def is_spool(names: Iterable[str]) -> bool:
     """Whether a folder with these files holds a spool, or nothing."""
     known = {*names}
     return not known or "lock" in known
+
+
+def is_output(path: Path) -> Callable[[Iterable[str]], bool]:
+    """Whether a folder holds this file of an output and its old ones, or nothing."""
+    return lambda names: all(name.startswith(path.stem) for name in names)
+
+
+def with_outputs_over(settings: Settings, owner: Owner | None) -> Settings:
+    """The settings with outputs whose folders, where they are files, the owner can use."""
+    return replace(settings, output=tuple(_over(one, owner) for one in settings.output))
+
+
+def _over(output: OutputSettings, owner: Owner | None) -> OutputSettings:
+    if owner is None or not isinstance(output, FileSettings):
+        return output
+    path = Path(output.path)
+    return replace(output, path=str(handed_over(path.parent, owner, is_output(path)) / path.name))
 
 
 def handed_over(folder: Path, owner: Owner | None, ours: Callable[[Iterable[str]], bool]) -> Path:

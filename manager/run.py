@@ -206,7 +206,7 @@ def _account(summary: Summary, timeline: Timeline, path: str, first: bool) -> No
 
 def outlets(settings: Settings, made: Documents, there: Callable[[Path], Path] = lambda path: path) -> Outlets | None:
     """Where documents go beside the screen. `there`: another path to the spool."""
-    if not settings.elasticsearch.urls:
+    if not settings.elasticsearch.urls and not settings.output:
         return None
     from manager.outlets import Outlets
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import field
 from typing import Any, ClassVar, Literal, TypeAlias
 
+from manager.output_settings import OutputSettings
 from reassembly.limits import Limits
 from sensor.fanout import Fanout
 from sensor.noun import noun
@@ -211,5 +212,6 @@ class Settings:
     engine: tuple[EngineSettings, ...] = ()  # none: YARA with the starter rules, and clamd if its usual socket answers
     spool: SpoolSettings = field(default_factory=SpoolSettings)
     elasticsearch: ElasticsearchSettings = field(default_factory=ElasticsearchSettings)
+    output: tuple[OutputSettings, ...] = ()
     countermeasures: CountermeasureSettings = field(default_factory=CountermeasureSettings)
     policy: tuple[PolicySettings, ...] = ()

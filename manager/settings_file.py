@@ -13,14 +13,23 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
+from manager.output_checks import OUTPUT_CHECKS, same_files, with_paths
+from manager.output_settings import OUTPUT_KINDS
 from manager.settings import ENGINE_KINDS, LATER, EngineSettings, HashesSettings, Settings, YaraSettings
 from sensor.noun import noun
 
 # Where nothing, or less, makes no sense; every other number may be 0 but not negative.
-_AMOUNTS = frozenset({"max_bytes", "object_bytes", "probe_bytes", "record_bytes"})
+_AMOUNTS = frozenset({"max_bytes", "object_bytes", "probe_bytes", "record_bytes", "max_datagram", "batch"})
 POSITIVE = _AMOUNTS | {"timeout", "slots", "workers", "flush_timeout", "flows", "loss_minutes", "block_timeout"}
-MOST = {"block_timeout": 100}  # longer, and flows that wait for what is in a block would end
+MOST = {  # longer, and flows that wait for what is in a block would end; more holds no datagram, no request
+    "block_timeout": 100,
+    "max_datagram": 65507,
+    "batch": 1000,
+}
 NAMESPACE = re.compile(r"[a-z0-9_.]{1,100}")  # a data stream's name takes no capitals, and "-" parts it
+
+KINDS: dict[str, dict[str, type[Any]]] = {"engine": dict(ENGINE_KINDS), "output": dict(OUTPUT_KINDS)}
+TELL = {"engine": "verdicts", "output": "places in the spool"}
 
 Loc = tuple[str | int, ...]
 
@@ -49,16 +58,19 @@ def load(path: str) -> tuple[Settings, dict[str, Any]]:
     """The settings of a file, and its tables as they stand there. Raises SettingsError."""
     tables = _read(path)
     mistakes: list[Mistake] = []
-    rest = {key: table for key, table in tables.items() if key != "engine"}
+    rest = {key: table for key, table in tables.items() if key not in KINDS}
     settings = _validated(path, Settings, rest, (), mistakes)
-    engines = tuple(_engines(path, tables.get("engine", []), mistakes))
+    folder = Path(path).parent
+    engines = tuple(_beside(one, folder) for one in _several(path, "engine", tables, mistakes))
+    outputs = tuple(with_paths(one, folder) for one in _several(path, "output", tables, mistakes))
+    mistakes += (Mistake(path, key, text) for key, text in same_files(outputs))
     mistakes += (Mistake(path, key, text) for key, text in _check(rest))
     pool = tables.get("pool")
     if isinstance(pool, dict) and pool.get("kind") == "ray" and not pool.get("address"):
         mistakes.append(Mistake(path, "pool.address", 'is missing; with kind = "ray" it is HOST:PORT, "auto" or "new"'))
     if mistakes:
         raise SettingsError(mistakes)
-    return replace(settings, engine=engines), tables
+    return replace(settings, engine=engines, output=outputs), tables
 
 
 def _read(path: str) -> dict[str, Any]:
@@ -72,35 +84,40 @@ def _read(path: str) -> dict[str, Any]:
         raise SettingsError([Mistake(path, "", f"isn't TOML: {error}")]) from None
 
 
-def _engines(path: str, tables: Any, mistakes: list[Mistake]) -> Iterator[EngineSettings]:
+def _several(path: str, name: str, given: dict[str, Any], mistakes: list[Mistake]) -> Iterator[Any]:
+    """The tables of a list, each of which has its kind and a name of its own."""
+    tables = given.get(name, [])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        mistakes.append(Mistake(path, "engine", "is a list of tables: write [[engine]]"))
+        mistakes.append(Mistake(path, name, f"is a list of tables: write [[{name}]]"))
         return
     names: dict[str, int] = {}
     for number, table in enumerate(tables):
-        if (kind := _kind(path, number, table, mistakes)) is None:
+        key = f"{name}[{number}]"
+        if (kind := _kind(path, key, KINDS[name], table, mistakes)) is None:
             continue
-        mistakes += (Mistake(path, key, text) for key, text in _check(table, f"engine[{number}]"))
-        engine = _validated(path, ENGINE_KINDS[kind], table, ("engine", number), mistakes)
-        if engine is None:
+        mistakes += (Mistake(path, wrong, text) for wrong, text in _check(table, key))
+        one = _validated(path, KINDS[name][kind], table, (name, number), mistakes)
+        if one is None:
             continue
-        if (first := names.setdefault(engine.name, number)) != number:
-            text = f"{engine.name!r} is already the name of engine[{first}]; names tell verdicts apart"
-            mistakes.append(Mistake(path, f"engine[{number}].name", text))
-        yield _beside(engine, Path(path).parent)
+        if (first := names.setdefault(one.name, number)) != number:
+            text = f"{one.name!r} is already the name of {name}[{first}]; names tell {TELL[name]} apart"
+            mistakes.append(Mistake(path, f"{key}.name", text))
+        yield one
 
 
-def _kind(path: str, number: int, table: dict[str, Any], mistakes: list[Mistake]) -> str | None:
-    kind, key = table.get("kind"), f"engine[{number}].kind"
-    if isinstance(kind, str) and kind in ENGINE_KINDS:
+def _kind(
+    path: str, key: str, kinds: dict[str, type[Any]], table: dict[str, Any], mistakes: list[Mistake]
+) -> str | None:
+    kind = table.get("kind")
+    if isinstance(kind, str) and kind in kinds:
         return kind
     if kind is None:
-        text = f"is missing; it is one of {', '.join(ENGINE_KINDS)}"
-    elif kind in LATER:
-        text = f"{_shown(kind)} isn't in this version yet; there are {', '.join(ENGINE_KINDS)}"
+        text = f"is missing; it is one of {', '.join(kinds)}"
+    elif key.startswith("engine") and kind in LATER:
+        text = f"{_shown(kind)} isn't in this version yet; there are {', '.join(kinds)}"
     else:
-        text = f"{_shown(kind)} won't do: it is one of {', '.join(ENGINE_KINDS)}{_guess(kind, ENGINE_KINDS)}"
-    mistakes.append(Mistake(path, key, text))
+        text = f"{_shown(kind)} won't do: it is one of {', '.join(kinds)}{_guess(kind, kinds)}"
+    mistakes.append(Mistake(path, f"{key}.kind", text))
     return None
 
 
@@ -179,7 +196,7 @@ def _check(tables: Any, under: str = "") -> Iterator[tuple[str, str]]:
             yield from _check(value, key)
         elif isinstance(value, int | float) and not isinstance(value, bool):
             yield from _check_number(key, name, value)
-        elif check := CHECKS.get(key) or ENGINE_CHECKS.get(name if key.startswith("engine[") else ""):
+        elif check := CHECKS.get(key) or LISTED.get(key.partition("[")[0], {}).get(name):
             yield from ((key, text) for text in check(value))
 
 
@@ -225,7 +242,10 @@ def _pattern(text: Any) -> Iterator[str]:
         yield f"{_shown(text)} is no pattern: {error}"
 
 
-ENGINE_CHECKS: dict[str, Callable[[Any], Iterator[str]]] = {"argv": _argv, "signature": _pattern}
+LISTED: dict[str, dict[str, Callable[[Any], Iterator[str]]]] = {
+    "engine": {"argv": _argv, "signature": _pattern},
+    "output": OUTPUT_CHECKS,
+}
 CHECKS: dict[str, Callable[[Any], Iterator[str]]] = {
     "sensor.home": _networks,
     "reassembly.overlap_networks": _networks,

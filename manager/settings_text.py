@@ -13,6 +13,7 @@ from typing import Any
 
 from manager.effective import effective, flat
 from manager.options import Stop
+from manager.output_settings import OUTPUT_KINDS
 from manager.reload import engine_mistakes
 from manager.settings import ENGINE_KINDS, Settings
 from manager.settings_file import SettingsError, load
@@ -32,6 +33,18 @@ ENGINES = """
 # Engines, as many as there are; each object goes to all of them at once. Without any: YARA with the starter rules, and
 # clamd if its usual socket answers. Names tell their verdicts apart.
 """
+OUTPUTS = """
+# Where documents go beside Elasticsearch, as many as there are; each goes on from where it was, whatever the others do.
+# A new name begins with the oldest document that the spool has. datasets: "all" or some of "object", "alarm", "action",
+# "signature", "audit", "health", "coverage", "sensor".
+"""
+EXAMPLES = {
+    "argv": '["/opt/acme/scan", "--quiet", "{file}"]',
+    "path": '"/var/log/tapscan/alarms.jsonl"',
+    "address": '"siem.example.org:6514"',
+    "url": '"https://hooks.example.org/tapscan"',
+    "servers": '["kafka.example.org:9092"]',
+}
 SECRET = re.compile(r"password|secret|token|api_key")
 _FIELD = re.compile(r"    (\w+): .*?(?:  # (.*))?$")
 
@@ -136,7 +149,9 @@ def default_text() -> str:
     parts = [HEAD]
     for field in fields(Settings):
         if field.name == "engine":
-            parts.append(ENGINES + "\n".join(_engine_text(kind) for kind in ENGINE_KINDS))
+            parts.append(ENGINES + "\n".join(_one_of("engine", kind, ENGINE_KINDS[kind]) for kind in ENGINE_KINDS))
+        elif field.name == "output":
+            parts.append(OUTPUTS + "\n".join(_one_of("output", kind, OUTPUT_KINDS[kind]) for kind in OUTPUT_KINDS))
         elif field.name == "policy":
             parts.append(POLICIES)
         else:
@@ -145,9 +160,9 @@ def default_text() -> str:
     return "".join(parts)
 
 
-def _engine_text(kind: str) -> str:
-    lines = [f'# kind = "{kind}"' if line.startswith("# kind") else line for line in _table(ENGINE_KINDS[kind])]
-    return "# [[engine]]\n" + "\n".join(lines) + "\n"
+def _one_of(name: str, kind: str, made: type[Any]) -> str:
+    lines = [f'# kind = "{kind}"' if line.startswith("# kind") else line for line in _table(made)]
+    return f"# [[{name}]]\n" + "\n".join(lines) + "\n"
 
 
 def _table(kind: type[Any]) -> Iterator[str]:
@@ -164,4 +179,4 @@ def _table(kind: type[Any]) -> Iterator[str]:
 
 
 def _example(name: str) -> str:
-    return {"argv": 'argv = ["/opt/acme/scan", "--quiet", "{file}"]'}.get(name, f'{name} = "acme"')
+    return f"{name} = {EXAMPLES.get(name, toml('acme'))}"

@@ -6,6 +6,7 @@ processes that have a spool in common, one ships to a receiver; when it ends, an
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import time
@@ -49,9 +50,13 @@ class Shipper:
         self._thread = Thread(target=self._run, name=f"to {receiver.name}", daemon=True)
         self._thread.start()
 
+    def end(self) -> None:
+        """It ends soon: several do so at once."""
+        self._ending.set()
+
     def close(self, seconds: float = 5.0) -> None:
         """Ends it; what is on its way is sent again by who comes next."""
-        self._ending.set()
+        self.end()
         self._thread.join(seconds)
 
     def _run(self) -> None:
@@ -67,7 +72,10 @@ class Shipper:
 
     def _ship(self) -> None:
         dead = DeadLetters(dead_letters(self._folder, self._receiver.name))
-        delivery = Delivery(self._receiver.name, self._receiver.make(), dead, self._tell, self._ending)
+        with contextlib.closing(self._receiver.make()) as target:
+            self._deliver(Delivery(self._receiver.name, target, dead, self._tell, self._ending))
+
+    def _deliver(self, delivery: Delivery) -> None:
         self.progress, delivery.look = delivery.progress, lambda: self._say(SAID)
         while not self._ending.is_set():
             try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import socket
 import subprocess
 import time
@@ -12,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Thread
 
 import pytest
+from certificates import certificates
 from fakes import Kitchen
 from hosts import TAPSCAN, Hosts, needed
 from samples import object_of
@@ -24,21 +24,9 @@ KITCHEN = Kitchen({"one": ("digest", 10.0, 4)}, {"a": ["one"]})
 MARK = secrets.token_hex(16).encode()  # in each object: what a listener on the cable looks for
 
 
-def certificates(folder, net):
+def of_network(folder, net):
     """A folder as `--tls` wants it, with an authority of its own; good for all hosts of the network."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl not installed")
-    folder.mkdir()
-    names = ",".join(f"IP:{net}.{number}" for number in range(1, 20))
-    (folder / "names").write_text(f"subjectAltName={names},IP:127.0.0.1,DNS:localhost\n")
-    new = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
-    for words in (
-        f"req -x509 {new} -days 2 -subj /CN=authority -keyout ca.key -out ca.pem",
-        f"req {new} -subj /CN=host -keyout key.pem -out host.csr",
-        "x509 -req -in host.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out cert.pem",
-    ):
-        subprocess.run(["openssl", *words.split()], cwd=folder, check=True, capture_output=True)
-    return str(folder)
+    return certificates(folder, *(f"IP:{net}.{number}" for number in range(1, 20)))
 
 
 class Listener:
@@ -128,7 +116,7 @@ def test_without_its_token_nobody_uses_a_cluster(tmp_path, monkeypatch, other_to
 def test_with_certificates_all_of_it_is_tls(tmp_path, monkeypatch):
     needed()
     made = Hosts(tmp_path)
-    folder = certificates(tmp_path / "tls", made.net)
+    folder = of_network(tmp_path / "tls", made.net)
     with Hosts(tmp_path, "--tls", folder) as hosts:
         for name, value in hosts.environment.items():
             monkeypatch.setenv(name, value)
@@ -136,7 +124,7 @@ def test_with_certificates_all_of_it_is_tls(tmp_path, monkeypatch):
         hosts.wait()
         assert "has TLS and we have not" in refused(hosts)
         assert "has TLS and we have not" in status(hosts).stderr
-        strange = certificates(tmp_path / "strange", hosts.net)
+        strange = of_network(tmp_path / "strange", hosts.net)
         assert "TLS fails" in status(hosts, "--tls", strange).stderr
         for name, value in access(os.environ["RAY_AUTH_TOKEN_PATH"], folder).items():
             monkeypatch.setenv(name, value)

@@ -117,7 +117,9 @@ def test_files_are_current():
 def test_files_that_are_no_longer_made_go(tmp_path):
     (tmp_path / "templates").mkdir()
     (tmp_path / "templates" / "old.json").write_text("{}")
-    (tmp_path / "README.md").write_text(f"before\n{kibana_files.BEGIN}old\n{kibana_files.END}after\n")
+    (tmp_path / "README.md").write_text(
+        f"before\n{kibana_files.BEGIN.format('fields')}old\n{kibana_files.END.format('fields')}after\n"
+    )
     kibana_files.write(tmp_path)
     assert not (tmp_path / "templates" / "old.json").exists()
     text = (tmp_path / "README.md").read_text()

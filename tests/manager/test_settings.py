@@ -154,7 +154,8 @@ def test_the_default_file_has_no_mistakes_and_every_key(written):
 
 def test_the_default_file_holds_the_defaults_when_uncommented():
     before, _, rest = default_text().partition("\n# Engines, as many")
-    tables = before + "\n[elasticsearch]" + rest.partition("\n[elasticsearch]")[2].partition("\n# What is done")[0]
+    tables = before + "\n[elasticsearch]" + rest.partition("\n[elasticsearch]")[2].partition("\n# Where documents")[0]
+    tables += "\n[countermeasures]" + rest.partition("\n[countermeasures]")[2].partition("\n# What is done")[0]
     lines = [line.removeprefix("# ") for line in tables.splitlines() if "(unset)" not in line]
     read = tomllib.loads("\n".join(line for line in lines if " = " in line or line.startswith("[")))
     assert set(read) == {"sensor", "reassembly", "limits", "overload", "pool", "elasticsearch", "countermeasures"}

@@ -121,23 +121,23 @@ class Elastic:
         self.refresh(stream)
         return self.ask("POST", f"/{stream}/_search", body)
 
-    def documents(self, stream):
-        """All documents of a data stream, by their id. None is there twice."""
+    def documents(self, stream, sources=True):
+        """All documents of a data stream, by their id. None is there twice. `sources`: not only the ids."""
         try:
             self.refresh(stream)
-            return self._all(self.ask("POST", f"/{stream}/_pit?keep_alive=1m")["id"])
+            return self._all(self.ask("POST", f"/{stream}/_pit?keep_alive=1m")["id"], sources)
         except urllib.error.HTTPError as error:
             if error.code == 404:
                 return {}
             raise
 
-    def _all(self, moment):
+    def _all(self, moment, sources):
         found, place = {}, {}
+        asked = {"size": PAGE, "pit": {"id": moment}, "sort": ["_shard_doc"], "_source": sources}
         while True:
-            asked = {"size": PAGE, "pit": {"id": moment}, "sort": ["_shard_doc"], "track_total_hits": False} | place
-            hits = self.ask("POST", "/_search", asked)["hits"]["hits"]
+            hits = self.ask("POST", "/_search", asked | {"track_total_hits": False} | place)["hits"]["hits"]
             assert not found.keys() & {hit["_id"] for hit in hits}
-            found |= {hit["_id"]: hit["_source"] for hit in hits}
+            found |= {hit["_id"]: hit.get("_source") for hit in hits}
             if len(hits) < PAGE:
                 self.ask("DELETE", "/_pit", {"id": moment})
                 return found
@@ -155,7 +155,8 @@ class Elastics:
         key = version, security
         if key not in self._running:
             self._running[key] = Elastic(version, security=security).__enter__()
-        return self._running[key]
+        one = self._running[key]
+        return one if one.alive() else one.restart()
 
     def close(self):
         """Ends all."""

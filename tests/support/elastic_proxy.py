@@ -10,6 +10,7 @@ import http.client
 import json
 import socket
 import struct
+import sys
 import threading
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -30,7 +31,7 @@ class Proxy:
         self.answered = Counter()  # requests, by what became of them
         self.documents = []  # how many documents each request had
         self.target = urlsplit(url).netloc
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+        self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.proxy = self
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._lock = threading.Lock()
@@ -51,6 +52,13 @@ class Proxy:
             left = getattr(self, name)
             setattr(self, name, max(left - 1, 0))
             return left > 0
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *_):
+        """A client that is killed is a part of it."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(*_)
 
 
 class _Handler(BaseHTTPRequestHandler):

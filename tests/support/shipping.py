@@ -34,6 +34,7 @@ NAME = "elasticsearch"  # of the cursor
 WRONG = int(os.environ.get("WRONG", 0))  # one of so many documents is of a kind that no server takes
 MOST = int(os.environ.get("MOST", 1 << 30))  # bytes of the spool
 JUMP = int(os.environ.get("JUMP", 0))  # seconds by which its clock is set at SIGUSR1
+PATIENT = "PATIENT" in os.environ  # as in earnest
 TIMEOUT = float(os.environ.get("TIMEOUT", 10))  # seconds for an answer
 
 
@@ -153,8 +154,9 @@ def set_clock(*_):
 
 
 def started(folder, url):
-    """A shipper, with less patience than in earnest."""
-    delivery.SHORTEST, delivery.LONGEST = 0.1, 0.5  # nobody else waits for this server
+    """A shipper."""
+    if not PATIENT:
+        delivery.SHORTEST, delivery.LONGEST = 0.1, 0.5  # nobody else waits for this server
     settings = ElasticsearchSettings(urls=(url,), timeout=TIMEOUT)
     return Shipper(Receiver(NAME, lambda: Bulk(client(settings))), folder, logging.error)
 
