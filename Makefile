@@ -1,7 +1,8 @@
 # make demo    a virtual environment, the install, a small capture, its verdicts
 # make test    everything the tests need, then the tests with branch coverage
 # make lint    ruff and mypy          make format   ruff's formatter
-# make bench   the figures            make kibana   what in kibana/ is made from its sources
+# make bench   the figures            make soak     memory of the live sensor, for MINUTES=10
+# make kibana  what in kibana/ is made from its sources
 # make clean   what was made here
 # PYTHON=python3.12 make ... takes another interpreter (3.11 or newer).
 
@@ -10,11 +11,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 EDITABLE := --constraint constraints.txt --config-settings editable_mode=compat --editable
+MINUTES ?= 10
 DEMO := build/demo.pcap
 DEBIAN := clamav-daemon clamav default-jre-headless ethtool iproute2 linux-libc-dev maven openssl rsyslog tshark
 COVERED := --cov=reassembly --cov=engines --cov-branch --cov-report=term:skip-covered --cov-fail-under=90
 
-.PHONY: demo test lint format bench kibana clean packages
+.PHONY: demo test lint format bench soak kibana clean packages
 
 demo: $(VENV)/installed
 	@mkdir -p $(dir $(DEMO))
@@ -38,6 +40,9 @@ format: $(VENV)/installed-dev
 
 bench: $(VENV)/installed-dev
 	@$(BIN)/python -m bench $(BENCH)
+
+soak: $(VENV)/installed-dev
+	@$(BIN)/python -m bench soak --minutes $(MINUTES) $(BENCH)
 
 kibana: $(VENV)/installed-dev
 	@$(BIN)/python -m manager.kibana_files

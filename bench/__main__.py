@@ -1,6 +1,6 @@
 """The figures of tapscan, each against a peer or a limit, measured in one run.
 
-python -m bench                     all groups
+python -m bench                     all groups but soak
 python -m bench extract memory      some
 python -m bench --write             puts the table into bench/README.md as well, beside what other groups have there
 """
@@ -27,6 +27,7 @@ from bench import (
     memory,
     peers,
     scan,
+    soak,
     spool,
     start,
     workers,
@@ -34,6 +35,7 @@ from bench import (
 from bench.collection import HERE, Captures
 from bench.figures import Figure, text, together, write_json, write_markdown
 
+LONG = {"soak"}  # groups that run only when they are asked for
 ROOT = Path(__file__).parent
 STARTER = ROOT.parent / "engines/starter"
 
@@ -50,6 +52,7 @@ GROUPS: dict[str, Group] = {
     "elastic": elastic.figures,
     "elastic-faults": elastic_faults.figures,
     "memory": memory.figures,
+    "soak": lambda _, home: [*soak.figures(home)],
     "start": start.figures,
 }
 
@@ -61,8 +64,12 @@ def main() -> int:
     if lacking := peers.missing(*peers.PACKAGES):
         print(f"-- {lacking}; what needs it has no figure")
     figures = []
-    for name in given.groups or GROUPS:
-        figures += _group(name, partial(scan.figures, rules=given.rules) if name == "scan" else GROUPS[name], places)
+    own: dict[str, Group] = {
+        "scan": partial(scan.figures, rules=given.rules),
+        "soak": lambda _, home: [*soak.figures(home, given.minutes)],
+    }
+    for name in given.groups or [name for name in GROUPS if name not in LONG]:
+        figures += _group(name, own.get(name, GROUPS[name]), places)
     print("\n" + text(figures), end="")
     known = together(ROOT / "results.json", figures, [*GROUPS])
     write_json(known, ROOT / "results.json")
@@ -76,6 +83,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("groups", nargs="*", metavar="GROUP", help=", ".join(GROUPS))
     parser.add_argument("--captures", type=Path, default=HERE, metavar="DIR", help="A.pcap and small.pcap are there")
     parser.add_argument("--rules", type=Path, default=STARTER, help="YARA rules, file or folder (default: starter)")
+    parser.add_argument("--minutes", type=int, default=soak.MINUTES, help="of soak (default: %(default)s)")
     parser.add_argument("--write", action="store_true", help="also put the table into bench/README.md")
     given = parser.parse_args()
     if unknown := set(given.groups) - set(GROUPS):

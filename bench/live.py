@@ -59,7 +59,7 @@ def figures(places: Captures, home: Path) -> list[Figure]:
     (home / "known").write_text("")
     (home / "live.toml").write_text(f'[sensor]\nring = {RING}\n[[engine]]\nkind = "hashes"\nbad = ["{home}/known"]\n')
     expected = _extracted(large)
-    with _link():
+    with link():
         sensor = partial(_tapscan, home)
         bursts = [sensor(_play(large)) for _ in range(BURSTS)]
         idle = sensor(_play(small, IDLE))
@@ -126,7 +126,7 @@ def _extracted(capture: Path) -> int:
 
 
 @contextmanager
-def _link() -> Iterator[None]:
+def link() -> Iterator[None]:
     """PORT is ours; what is sent into OTHER, in a namespace of its own, arrives there."""
     ip = peers.command("ip")
     do(ip, "netns", "add", SPACE)

@@ -56,7 +56,7 @@ def fragment_limits(settings: Settings) -> FragmentLimits:
 
 def change(settings: Settings, source: Source, table: FlowTable, memory: Memory) -> None:
     """Other [limits] and [reassembly]: for flows that begin, and at once where they bound all flows and objects."""
-    table.limits = table.expected.limits = table.bystanders.limits = settings.limits
+    table.limits = table.idle.limits = table.expected.limits = table.bystanders.limits = settings.limits
     memory.limits = memory.pieces.limits = settings.limits
     table.policies = overlap_policies(settings)
     fragment_limits(settings).hold_for(source.fragments)

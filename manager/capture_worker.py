@@ -20,6 +20,7 @@ from collections import Counter
 from manager.assembly import change, flow_table, fragment_limits, overlap_policies
 from manager.channel import MESSAGE, Said, Sender
 from manager.children import NO_MEMORY
+from manager.garbage import collect_seldom
 from manager.logs import one_line_logs
 from manager.overload import LEVELS, Overload
 from manager.pipeline import Source, Watch
@@ -57,6 +58,7 @@ def main(descriptor: int) -> None:
     named("tapscan-worker")
     source = _source(task)
     load_all()
+    collect_seldom()
     give_up(task.settings.sensor.user, task.settings.sensor.temporary)
     signal.signal(signal.SIGTERM, lambda *_: source.stop())
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})

@@ -78,7 +78,16 @@ def _certificates(settings: ElasticsearchSettings) -> ssl.SSLContext:
 def _through(proxy: str, settings: ElasticsearchSettings) -> type[Urllib3HttpNode]:
     """A kind of node that is reached through an HTTP proxy; the client has none of its own."""
     from elastic_transport import Urllib3HttpNode
-    from urllib3 import ProxyManager, Timeout
+    from urllib3 import BaseHTTPResponse, ProxyManager, Timeout
+
+    class Manager(ProxyManager):
+        """Has defaults for headers of a proxy, beside which those of the client in lower case would stand twice."""
+
+        def urlopen(  # type: ignore[override]  # as in urllib3 itself
+            self, method: str, url: str, redirect: bool = True, **more: Any
+        ) -> BaseHTTPResponse:
+            more["headers"] = {name.title(): value for name, value in more["headers"].items()}
+            return super().urlopen(method, url, redirect, **more)
 
     class Proxied(Urllib3HttpNode):
         """urllib3 tells a proxy the whole address (http), or has it tunnel (https)."""
@@ -88,7 +97,7 @@ def _through(proxy: str, settings: ElasticsearchSettings) -> type[Urllib3HttpNod
             more: dict[str, Any] = {"ssl_context": _certificates(settings)} if config.scheme == "https" else {}
             timeout = Timeout(total=config.request_timeout)
             many = config.connections_per_node
-            self.pool: Any = ProxyManager(proxy, timeout=timeout, maxsize=many, block=True, **more)
+            self.pool: Any = Manager(proxy, timeout=timeout, maxsize=many, block=True, **more)
             self._path_prefix = self.base_url
 
         def close(self) -> None:

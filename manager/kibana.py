@@ -70,7 +70,6 @@ def _saved(kind: str, name: str, attributes: Body, references: list[Body]) -> Bo
         "attributes": attributes,
         "coreMigrationVersion": CORE,
         "id": name,
-        "managed": False,
         "references": references,
         "type": kind,
         "typeMigrationVersion": VERSIONS[kind],
@@ -119,7 +118,7 @@ def _search(source: Source) -> Body:
         "description": source.get("what", ""),
         "grid": {},
         "hideChart": False,
-        "isTextBasedOnly": False,
+        "isTextBasedQuery": False,
         META: {"searchSourceJSON": _json(found)},
         "sort": [["@timestamp", source.get("sort", "desc")]],
         "timeRestore": False,
@@ -157,6 +156,7 @@ def _ours() -> Body:
     meta = {
         "alias": None,
         "disabled": False,
+        "field": "event.module",
         "indexRefName": FILTER,
         "key": "event.module",
         "negate": False,
@@ -208,7 +208,7 @@ def _event(name: str, number: int, drill: Source) -> Body:
         config: Body = {"openInNewTab": False, "useCurrentDateRange": True, "useCurrentFilters": True}
         action = {"config": config, "factoryId": TO_DASHBOARD, "name": drill["title"]}
         return {"action": action, "eventId": f"{name}-{number}", "triggers": ["FILTER_TRIGGER"]}
-    config = {"encodeUrl": True, "openInNewTab": True, "url": {"template": drill["url"]}}
+    config = {"encodeUrl": False, "openInNewTab": True, "url": {"template": drill["url"]}}  # it encodes its own values
     action = {"config": config, "factoryId": "URL_DRILLDOWN", "name": drill["title"]}
     return {"action": action, "eventId": f"{name}-{number}", "triggers": ["VALUE_CLICK_TRIGGER"]}
 

@@ -6,6 +6,7 @@ a file in a form. It answers 200 also when something could not be imported: what
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import ssl
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from manager import schema
-from manager.kibana import FLOOR
+from manager.kibana import FLOOR, ndjson
 from manager.options import Stop
 from manager.visible import visible
 from sensor.noun import noun
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
 OBJECTS, RULES = "tapscan.ndjson", "rules.ndjson"
+FIND = "/api/detection_engine/rules/_find?per_page=1000&filter=alert.attributes.tags:tapscan"
 SECONDS = 60.0  # for an answer: an import writes and indexes
 SHOWN = 5  # of what could not be imported
 START = "tapscan-overview"  # the dashboard to begin with
@@ -47,10 +49,10 @@ def install(asked: Asked) -> int:
     """The command. Raises Stop when the server can't be reached, is too old, or refuses."""
     server = Server(asked)
     server.check()
-    _say(server.give("objects", "/api/saved_objects/_import?overwrite=true", OBJECTS))
+    _say(server.give("objects", "/api/saved_objects/_import?overwrite=true", _of_space(_data(OBJECTS), asked.space)))
     if asked.rules:
-        _say(server.give("rules", "/api/detection_engine/rules/_import?overwrite=true", RULES))
-        sys.stdout.write("rules are switched off until you switch them on: Security, Rules\n")
+        _say(server.give("rules", "/api/detection_engine/rules/_import?overwrite=true", server.switched(_data(RULES))))
+        sys.stdout.write("new rules are off until you switch them on: Security, Rules\n")
     start = _of_space(START.encode(), asked.space).decode()
     _say(iter([f"open {server.place}/app/dashboards#/view/{start}"]))
     return 0
@@ -109,10 +111,16 @@ class Server:
         if self._space:
             self._ask("GET", f"{self._base}/api/spaces/space/{quote(self._space, safe='')}", f"no space {self._space}")
 
-    def give(self, what: str, path: str, name: str) -> Iterator[str]:
+    def switched(self, rules: bytes) -> bytes:
+        """The rules, each as it is there: who switched one on wants it on."""
+        found = self._ask("GET", self.place + FIND, f"it has no {FIND.partition('?')[0]}")
+        on = {rule["rule_id"] for rule in found.get("data", ()) if rule.get("enabled")}
+        every = map(json.loads, rules.splitlines())
+        return ndjson(rule | {"enabled": rule["rule_id"] in on} for rule in every).encode()
+
+    def give(self, what: str, path: str, file: bytes) -> Iterator[str]:
         """Imports a file; a line that says how much there is now. Raises Stop when something was refused."""
-        file = _data(name) if name == RULES else _of_space(_data(name), self._space)
-        form = {"file": (name, file, "application/ndjson")}
+        form = {"file": ("tapscan.ndjson", file, "application/ndjson")}
         found = self._ask("POST", self.place + path, f"it has no {path.partition('?')[0]}", form)
         count = found.get("successCount", found.get("success_count", 0))
         if errors := found.get("errors"):
@@ -142,17 +150,19 @@ class Server:
 
 
 def _identity(asked: Asked) -> dict[str, str]:
-    from urllib3.util import make_headers
-
     if asked.api_key_file and asked.user:
         raise Stop("--api-key-file and --user: give one of them")
     if asked.api_key_file:
-        return {"authorization": f"ApiKey {_secret(asked.api_key_file, '--api-key-file')}"}
+        key = _secret(asked.api_key_file, "--api-key-file")
+        if not key.isascii():
+            raise Stop(f"--api-key-file: {asked.api_key_file}: no API key")
+        return {"authorization": f"ApiKey {key}"}
     if not asked.user:
         return {}
     if not asked.password_file:
         raise Stop("--user needs --password-file")
-    return dict(make_headers(basic_auth=f"{asked.user}:{_secret(asked.password_file, '--password-file')}"))
+    who = f"{asked.user}:{_secret(asked.password_file, '--password-file')}"
+    return {"authorization": f"Basic {base64.b64encode(who.encode()).decode()}"}
 
 
 def _secret(path: str, option: str) -> str:
@@ -160,8 +170,8 @@ def _secret(path: str, option: str) -> str:
         text = Path(path).read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise Stop(f"{option}: {path}: {getattr(error, 'strerror', None) or 'no text'}") from None
-    if not text or not text.isprintable() or not text.isascii():
-        raise Stop(f"{option}: {path}: {'no text of one line in ASCII' if text else 'is empty'}")
+    if not text or not text.isprintable():
+        raise Stop(f"{option}: {path}: {'more than one line' if text else 'is empty'}")
     return text
 
 
@@ -179,8 +189,9 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 def _reason(error: Exception) -> str:
     """What is wrong with the connection, without urllib3's own names."""
-    inner = getattr(error, "reason", None) or error.__cause__ or error
-    return str(getattr(inner, "strerror", None) or inner).rpartition(">: ")[2]
+    given = next((one for one in error.args if isinstance(one, Exception)), error)
+    inner = getattr(error, "reason", None) or error.__cause__ or given
+    return str(getattr(inner, "strerror", None) or inner).rpartition(">: ")[2].strip()
 
 
 def _body(answer: BaseHTTPResponse) -> Any:

@@ -36,16 +36,14 @@ class Reading:
         for one in some:
             if self.records and self.size + len(one.record) > most_bytes:
                 return False
-            self.offset = one.end
-            if one.number >= self.number:  # no record comes twice
-                self._add(one)
+            self._add(one)
             if len(self.records) >= most_records:
                 return False
         return True
 
     def _add(self, one: Found) -> None:
         self.go_on_with(one.number)
-        self.number += 1
+        self.offset, self.number = one.end, one.number + 1
         self.oldest = self.oldest or one.time
         self.size += len(one.record)
         self.records.append(one.record)
@@ -96,30 +94,39 @@ class Reader:
             return self._passed(reading)
         later = self._later(reading.segment)  # it is written to its end before there is a later one: so look first
         mark, status = marked(descriptor), os.fstat(descriptor)
-        over = bool(later) or (mark is not None and mark.full) or status.st_nlink == 0
+        over = bool(later) or (mark is not None and mark.full)
         end = min(mark.end, status.st_size) if mark else status.st_size if over else 0
         if not reading.take(found(descriptor, reading.offset, end), most_records, most_bytes):
             return False
         reading.offset = max(reading.offset, end)
         if mark and (over or mark.end == end):
             reading.go_on_with(mark.following)
-        if over:
-            self.close()
         if later:
             reading.enter(later[0])
-        return bool(later)
+        return bool(later) or (status.st_nlink == 0 and self._deleted(reading))
 
     def _passed(self, reading: Reading) -> bool:
-        """The segment isn't there any more."""
+        """The segment isn't there any more, or not yet."""
         there = segments(self._folder)
+        if there and reading.segment not in there:
+            self._on(reading, there)
+        return bool(there)
+
+    def _deleted(self, reading: Reading) -> bool:
+        """The segment was deleted, and there was no later one: that is done by hand, and others may begin anew."""
+        there = segments(self._folder)
+        if there and there[-1] <= reading.segment:
+            self._on(reading, there)
+        return bool(there)
+
+    def _on(self, reading: Reading, there: list[int]) -> None:
+        """With what is there instead."""
         if later := [one for one in there if one > reading.segment]:
             reading.enter(later[0])
-            return True
-        if there and there[-1] < reading.segment:
-            log.error("segment %d is beyond the spool in %s: it is read anew", reading.segment, self._folder)
-            reading.segment, reading.offset, reading.number = there[0], BEGIN, there[0]
-            return True
-        return False
+            return
+        log.error("segment %d is beyond the spool in %s: it is read anew", reading.segment, self._folder)
+        self.close()
+        reading.segment, reading.offset, reading.number = there[0], BEGIN, there[0]
 
     def _later(self, segment: int) -> list[int]:
         return [one for one in segments(self._folder) if one > segment]

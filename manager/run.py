@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import shutil
 import sys
@@ -28,6 +27,7 @@ from manager.assembly import (
 from manager.ecs import line
 from manager.effective import effective
 from manager.events import Documents
+from manager.garbage import collect_seldom
 from manager.interrupt import Interrupt
 from manager.logs import one_line_logs
 from manager.options import Options, Stop
@@ -61,7 +61,7 @@ def run(options: Options, scanning: bool) -> int:
         try:
             here = scanning and settings.pool.kind == "local"
             engines = build_engines(settings, made, watch) if here else []
-            _collect_seldom()
+            collect_seldom()
             summary = Job(options, settings, scanning, interrupt, engines).everywhere(write, watch)
         finally:
             watch.stop()
@@ -76,13 +76,6 @@ def run(options: Options, scanning: bool) -> int:
     if scanning:
         _settle(settings, summary)
     return summary.exit_code() if scanning or summary.exit_code() != 1 else 0
-
-
-def _collect_seldom() -> None:
-    """Reference counts free what the walk makes; looking for rings of objects is mostly lost time."""
-    gc.freeze()  # what is here now stays, also for workers that are forked
-    gc.set_threshold(100_000, 20, 100)
-    gc.enable()
 
 
 @noun

@@ -17,6 +17,7 @@ from manager.beginning import Asked
 from manager.capture_workers import Workers
 from manager.children import started
 from manager.ecs import Document
+from manager.garbage import collect_seldom
 from manager.interfaces import Interfaces
 from manager.ledger import Ledger
 from manager.listening import Listened, Told
@@ -85,6 +86,7 @@ def watch(asked: Asked) -> int:
     renewal = Renewal(reload, service, workers, alarms, told, pool, room, engines)
     _heed(workers, reload, service)
     round_ = Round(asked, settings, summary, workers, renewal, interfaces, recorded, out, owner)
+    collect_seldom()
     try:
         _pass_on(round_)
         if out is not None:

@@ -14,6 +14,7 @@ SAID = {
     "cut_frames": "%d frames are larger than the ring's blocks and were cut: ethtool -K IFACE gro off lro off",
     "disk": "no room for temporary files: %d large objects have been cut short",
     "flows": "more flows than limits.flows: %d have been evicted",
+    "flows_crowded": "many flows are open, as limits.flows has it: %d that were silent have been ended early",
     "total_out_of_order": "more bytes behind holes than limits.total_out_of_order: %d flows have been evicted",
 }
 

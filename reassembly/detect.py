@@ -10,13 +10,14 @@ import logging
 from collections import Counter
 
 from reassembly.builder import Origin
-from reassembly.events import ORIG, RESP, Close, Data, Expect, Fact, FlowEnd, Gap, Note, Switch
+from reassembly.events import ORIG, Close, Data, Expect, Fact, FlowEnd, Gap, Note, Switch
 from reassembly.objects import Object
 from reassembly.protocols import Answer, Emitted, Parser, Speaker, ftp_data, http1, speakers
 
 log = logging.getLogger(__name__)
 
 EXPECTED: dict[str, type[ftp_data.Parser]] = {ftp_data.NAME: ftp_data.Parser}
+_NO_HEADS = (b"", b"")
 READERS = ((http1.NAME, http1.whole),)
 
 
@@ -60,14 +61,14 @@ class Conversation:
         self._products = products
         self._announced = announced
         self.service = "unknown"
-        self.facts: dict[str, Fact] = {}
+        self.facts: dict[str, Fact] | None = None
         self.objects = 0
         self.undecided = True
         self._counters = counters
         self._parser: Parser | None = None
         self._opaque = True  # who reads it gives no objects, or nobody does
-        self._heads = [b"", b""]
-        self._held: list[Data | Gap | Close] = []
+        self._heads = _NO_HEADS
+        self._held: list[Data | Gap | Close] | None = None
         self._held_bytes = 0
         self._retry = origin.flow.midstream  # any run may be the start of a message we can read
 
@@ -118,39 +119,59 @@ class Conversation:
             if chosen is not None:
                 self._start(chosen)
 
+    def slim(self) -> None:
+        """The flow is silent: a parser that knows how lets go of what it needs only soon after a message."""
+        if (slim := getattr(self._parser, "slim", None)) is not None:
+            slim()
+
     @property
     def leads(self) -> bool:
         """Other flows depend on this one, so it is read first."""
         return self.service == "ftp"
 
     def _hold(self, event: Data | Gap | Close) -> None:
+        if self._held is None:
+            self._held = []
         self._held.append(event)
         if type(event) is Data:
             self._held_bytes += len(event.payload)
-            if self._held_bytes > self.origin.limits.unclaimed_bytes and not self.undecided:
-                self._forget()
+            self.origin.memory.unclaimed += len(event.payload)
+            if not self.undecided:
+                self._bound()
 
-    def _forget(self) -> None:
-        self._held = []
-        self._heads = [b"", b""]
+    def _bound(self) -> None:
+        """Nobody knows what this is: as much is kept as may be."""
+        memory, limits = self.origin.memory, self.origin.limits
+        if memory.unclaimed > limits.total_unclaimed:
+            self._counters["total_unclaimed"] += 1
+            self.forget()
+        elif self._held_bytes > limits.unclaimed_bytes:
+            self.forget()
+
+    def forget(self) -> None:
+        """Lets go of what was held."""
+        self.origin.memory.unclaimed -= self._held_bytes
+        self._held, self._heads, self._held_bytes = None, _NO_HEADS, 0
 
     def _decide(self, event: Data) -> None:
-        heads, size = self._heads, self.origin.limits.probe_bytes
-        if len(heads[event.direction]) < size:
-            heads[event.direction] += event.payload[: size - len(heads[event.direction])]
-        chosen, more = self._ask(heads[ORIG], heads[RESP])
+        (orig, resp), size = self._heads, self.origin.limits.probe_bytes
+        if event.direction == ORIG:
+            orig = (orig + event.payload[:size])[:size]
+        else:
+            resp = (resp + event.payload[:size])[:size]
+        self._heads = orig, resp
+        chosen, more = self._ask(orig, resp)
         if chosen is None and self._retry:
-            chosen, _ = self._ask(heads[RESP], heads[ORIG])
-        full = len(heads[ORIG]) >= size or len(heads[RESP]) >= size or self._held_bytes > 4 * size
+            chosen, _ = self._ask(resp, orig)
+        full = len(orig) >= size or len(resp) >= size or self._held_bytes > 4 * size
         if chosen is None and more and full:
             chosen = self._by_port(more)
         if chosen is not None:
             self._start(chosen)
         elif not more or full:
             self.undecided = False
-            self._heads = [b"", b""]
-            if self._held_bytes > self.origin.limits.unclaimed_bytes:
-                self._forget()
+            self._heads = _NO_HEADS
+            self._bound()
 
     def _ask(self, orig: bytes, resp: bytes) -> tuple[Speaker | None, list[Speaker]]:
         more: list[Speaker] = []
@@ -171,6 +192,7 @@ class Conversation:
         for heads in ((head, b""), (b"", head)):
             chosen, _ = self._ask(*heads)
             if chosen is not None:
+                self.forget()
                 self._held = [event]
                 self._start(chosen)
                 return
@@ -183,7 +205,8 @@ class Conversation:
     def _adopt(self, parser: Parser) -> None:
         self._parser = parser
         self.undecided = False
-        held, self._held, self._heads, self._held_bytes = self._held, [], [b"", b""], 0
+        held = self._held or ()
+        self.forget()
         for event in held:
             self.take(event)
 
@@ -208,7 +231,7 @@ class Conversation:
             elif type(one) is Expect:
                 self._announced.append(one)
             elif type(one) is Note:
-                self.facts.update(one.facts)
+                self.facts = {**(self.facts or {}), **one.facts}
             elif type(one) is Switch:
                 self._switch(one)
 

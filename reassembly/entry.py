@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from reassembly.builder import Memory, Origin
 from reassembly.detect import Conversation
 from reassembly.events import ORIG, RESP, Close, CloseHow, Data, Expect, Flow, FlowEnd, Gap
@@ -10,13 +12,15 @@ from reassembly.objects import Object
 from reassembly.segments import OverlapPolicies
 from reassembly.tcp import Connection
 
+Emits: TypeAlias = tuple[list[Object | FlowEnd], list[Expect]]  # where products and announcements go
+
 
 class Entry:
     """`orig_side` is the side (of `reassembly.grouping`) on which the originator is."""
 
     __slots__ = (
-        "_emitted", "_how", "_memory", "connection", "conversation", "ended", "expected", "flow", "key", "last",
-        "octets", "orig_side", "packets",
+        "_emitted", "_how", "_memory", "connection", "conversation", "datagrams", "due", "ended", "expected", "flow",
+        "key", "last", "orig_side", "slimmed",
     )  # fmt: skip
 
     def __init__(
@@ -26,24 +30,26 @@ class Entry:
         orig_side: int,
         memory: Memory,
         policies: OverlapPolicies,
-        products: list[Object | FlowEnd],
-        announced: list[Expect],
+        emitted: Emits,
     ) -> None:
         self.key = key
         self.flow = flow
         self.orig_side = orig_side
         self.last = flow.time  # ns since 1970 of the last packet
+        self.due = 0  # when to look whether it has fallen silent (`reassembly.idle`)
+        self.slimmed = 0  # the `last` up to which it has been
         self.ended = False
         self.expected: Expect | None = None
         self.conversation: Conversation | None = None
         self.connection: Connection | None = None
-        self.packets = [0, 0]
-        self.octets = [0, 0]  # of UDP payload
+        self.datagrams: list[int] | None = None  # of UDP: how many each direction sent, then their bytes
         if flow.transport == "tcp":
             both = policies.of(flow.orig_ip), policies.of(flow.resp_ip)
             self.connection = Connection(self.take, memory.limits, both, flow.midstream)
+        else:
+            self.datagrams = [0, 0, 0, 0]
         self._memory = memory
-        self._emitted = products, announced
+        self._emitted = emitted
         self._how: CloseHow | None = None
 
     # -- what the flow table asks
@@ -87,7 +93,7 @@ class Entry:
 
     @property
     def timeout(self) -> float:
-        """Seconds of silence after which the flow is over."""
+        """Seconds of silence after which the flow is over, if there is room for it until then."""
         limits = self._memory.limits
         if self.connection is None:
             return limits.timeout_udp
@@ -157,8 +163,9 @@ class Entry:
                 origin.findings, origin.ours = self.connection.findings, self.connection.ours
             self.conversation = Conversation(origin, *self._emitted, self._memory.counters)
             if self.connection is not None:
+                take = self.conversation.take
                 for stream in self.connection.streams:
-                    stream.take = self.conversation.take
+                    stream.take = take
             if self.expected is not None:
                 self.conversation.claim(self.expected)
         self.conversation.take(event)
@@ -168,6 +175,18 @@ class Entry:
         self.expected = expected
         if self.conversation is not None:
             self.conversation.claim(expected)
+
+    def slim(self) -> None:
+        """Nothing came for `limits.rest`: no honest retransmission of what was acknowledged is to come any more."""
+        if self.slimmed == self.last:
+            return
+        self.slimmed = self.last
+        if self.connection is not None:
+            for stream in self.connection.streams:
+                if stream.acked >= stream.next:
+                    stream.tail = b""
+        if self.conversation is not None:
+            self.conversation.slim()
 
     def close(self, how: CloseHow, time: int) -> None:
         """Ends what is still open of the streams."""
@@ -184,8 +203,7 @@ class Entry:
     def summary(self) -> FlowEnd:
         """What there is to say of the flow, at its end; lets go of everything else."""
         conversation, connection = self.conversation, self.connection
-        packets, octets = tuple(self.packets), tuple(self.octets)
-        missing = lost = 0, 0
+        packets = octets = missing = lost = 0, 0
         findings: tuple[str, ...] = ()
         if connection is not None:
             orig, resp = connection.streams
@@ -193,6 +211,11 @@ class Entry:
             missing, lost = (orig.missing, resp.missing), (orig.lost, resp.lost)
             findings = tuple(connection.findings)
             connection.let_go()
+        elif self.datagrams is not None:
+            packets, octets = (self.datagrams[0], self.datagrams[1]), (self.datagrams[2], self.datagrams[3])
+        unscanned = conversation.unscanned if conversation else "empty"
+        if conversation is not None:
+            conversation.forget()
         self.conversation = None
         return FlowEnd(
             self.flow,
@@ -204,7 +227,7 @@ class Entry:
             missing,
             conversation.objects if conversation else 0,
             findings,
-            conversation.facts if conversation else {},
-            conversation.unscanned if conversation else "empty",
+            (conversation.facts if conversation else None) or {},
+            unscanned,
             lost,
         )

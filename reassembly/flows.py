@@ -22,6 +22,7 @@ from reassembly.events import CloseHow, Data, Expect, Flow, FlowEnd
 from reassembly.expected import Expected
 from reassembly.grouping import Chains, Groups, Ints, Salt, chain, group_rows, shard_rows
 from reassembly.identity import Firsts, begun
+from reassembly.idle import Idle
 from reassembly.limits import Limits
 from reassembly.objects import Object
 from reassembly.segment_rows import segments_of
@@ -30,9 +31,8 @@ from reassembly.tcp import Segment
 from reassembly.whole import Past, summary, turns
 from sensor.packets import RST, SYN, TCP, UDP, PacketBatch
 
-SWEEP = 1 * SECOND  # of packet time between two looks at all flows
+SWEEP = 1 * SECOND  # of packet time between two looks at flows that may be over
 SET_BACK = 60 * SECOND  # no packet comes so late
-EVICTED_SHARE = 16  # over the limit, one flow in so many goes at once: sorting them all is seldom needed then
 
 TOGETHER, TOGETHER_BYTES = 256, 1 << 20  # products handed on at once: each stage of the walk runs faster unbroken
 
@@ -61,8 +61,10 @@ class FlowTable:
         self._memory = memory
         self.policies = policies or OverlapPolicies()
         self._entries: dict[int, Entry] = {}
+        self.idle = Idle(limits, self._entries, self.counters)
         self._products: list[Product] = []
         self._announced: list[Expect] = []
+        self._emitted = self._products, self._announced
         self.expected = Expected(limits)
         self.bystanders = Bystanders(limits, low, self.expected.announces)
         self._past: dict[int, Past] = {}  # flows that were read at once, by the time of their end
@@ -98,8 +100,7 @@ class FlowTable:
         if len(datagrams):
             yield from self._udp(batch, datagrams)
         self._goes_on(int(batch.time[rows[-1]]))
-        if len(self._entries) > self.limits.flows or self._held > self.limits.total_out_of_order:
-            self._evict()
+        self._evict()
         yield from self._ready()
 
     def wait(self, now: int) -> Iterator[Product]:
@@ -114,6 +115,7 @@ class FlowTable:
         self._past.clear()
         self._now += by
         self._swept += by
+        self.idle.again(self._now)
 
     def _goes_on(self, time: int) -> None:
         """Times of packets waver, but one far in the past is of a clock that was set back."""
@@ -122,6 +124,7 @@ class FlowTable:
             self._now = self._swept = time
             for one in self._dated():
                 one.last = min(one.last, time)
+            self.idle.again(time)
         self._now = max(self._now, time)
         if self._now - self._swept >= SWEEP:
             self._sweep()
@@ -185,7 +188,7 @@ class FlowTable:
         if entry is None:
             if not chains.opening[number] or firsts.keys[number] in self._past:
                 return False
-            if not self._opens(chains, number, firsts.sides[number]):
+            if not chains.opens(number, firsts.sides[number]):
                 return False
             flow, side = firsts.flow(number), firsts.sides[number]
             if chains.whole[number] and not self.expected and self._whole(batch, flow, chains, number, side):
@@ -214,13 +217,6 @@ class FlowTable:
         self._products += objects
         self._products.append(summary(flow, service, said, len(objects), chains, number, side))
         return True
-
-    def _opens(self, chains: Chains, number: int, side: int) -> bool:
-        """A SYN from `side`, and from the other side nothing or the SYN/ACK that answers it."""
-        if chains.first[1 - side][number] < 0:
-            return True
-        answered = (chains.first_seq[side][number] + 1) % (1 << 32)
-        return chains.first_syn[1 - side][number] and chains.first_ack[1 - side][number] == answered
 
     def _pass_runs(self, buffer: bytes | memoryview, chains: Chains, entry: Entry, first: int, last: int) -> None:
         connection = entry.connection
@@ -267,6 +263,8 @@ class FlowTable:
     def _careful(self, entry: Entry, segment: Segment) -> None:
         assert entry.connection is not None
         before = entry.held
+        if segment.time - entry.last > self.limits.rest * SECOND:
+            entry.slim()
         entry.connection.segment(segment)
         self._held += entry.held - before
         entry.last = segment.time
@@ -290,8 +288,9 @@ class FlowTable:
         return self._enter(flow, key, side ^ swapped)
 
     def _enter(self, flow: Flow, key: int, orig_side: int) -> Entry:
-        entry = Entry(key, flow, orig_side, self._memory, self.policies, self._products, self._announced)
+        entry = Entry(key, flow, orig_side, self._memory, self.policies, self._emitted)
         self._entries[key] = entry
+        self.idle.enter(entry)
         if self.expected and (expect := self.expected.take(flow)) is not None:
             entry.expect(expect)
         return entry
@@ -316,9 +315,10 @@ class FlowTable:
 
     def _datagram(self, batch: PacketBatch, row: int, direction: int, entry: Entry) -> None:
         start, length, time = int(batch.payload[row]), int(batch.length[row]), int(batch.time[row])
+        assert entry.datagrams is not None
         entry.last = time
-        entry.packets[direction] += 1
-        entry.octets[direction] += length
+        entry.datagrams[direction] += 1
+        entry.datagrams[2 + direction] += length
         if length and entry.reads:
             entry.take(Data(direction, bytes(batch.buffer[start : start + length]), time, time))
 
@@ -344,6 +344,7 @@ class FlowTable:
     def _end(self, entry: Entry, how: CloseHow, time: int) -> None:
         self._held -= entry.held
         entry.close(how, time)
+        self.idle.watch(entry, entry.last + int(self.limits.timeout_closed * SECOND))
         if self._announced:
             self._announce(entry)
         if entry.claimable:
@@ -359,18 +360,18 @@ class FlowTable:
     def _sweep(self) -> None:
         """Ends flows that have been silent too long, and forgets those that ended some time ago."""
         now, self._swept = self._now, self._now
-        forgotten = now - int(self.limits.timeout_closed * SECOND)
-        quiet, gone = now - self.limits.pause, []
-        for entry in self._entries.values():
+        remembered = int(self.limits.timeout_closed * SECOND)
+        forgotten = now - remembered
+        patience = self.idle.patience
+        for entry in self.idle.due(now):
             if entry.ended:
                 if entry.last < forgotten:
-                    gone.append(entry)
-            elif entry.last < quiet and now - entry.last > entry.timeout * SECOND:
-                gone.append(entry)
-        for entry in gone:
-            del self._entries[entry.key]
-            if not entry.ended:
-                self._end(entry, "timeout", entry.last)
+                    del self._entries[entry.key]
+                else:
+                    self.idle.watch(entry, entry.last + remembered)
+            elif (how := self.idle.over(entry, now, patience)) is not None:
+                del self._entries[entry.key]
+                self._end(entry, how, entry.last)
         for key in [key for key, past in takewhile(lambda one: one[1].last < forgotten, self._past.items())]:
             del self._past[key]
         self._end_reset(now)
@@ -387,13 +388,9 @@ class FlowTable:
                 self._end(entry, "reset", entry.last)
 
     def _evict(self) -> None:
-        """Over a limit, flows never established and those with the most bytes behind holes go first.
-
-        Dharmapurikar and Paxson (USENIX Security 2005): neither the oldest nor a random flow may pay for a flood.
-        """
-        order = sorted(self._entries.values(), key=lambda one: (not one.ended, one.established, -one.held, one.last))
-        for entry in order[: max(len(order) // EVICTED_SHARE, 1)]:
+        """Over a limit, some flows have to leave."""
+        for entry, limit in self.idle.excess(lambda: self._held > self.limits.total_out_of_order):
             del self._entries[entry.key]
             if not entry.ended:
-                self.counters["flows" if len(order) > self.limits.flows else "total_out_of_order"] += 1
+                self.counters[limit] += 1
                 self._end(entry, "eviction", entry.last)

@@ -93,6 +93,13 @@ class Chains:
     end: list[int]
     time: list[int]
 
+    def opens(self, number: int, side: int) -> bool:
+        """A group that begins with a SYN from `side`: the other side says nothing, or the SYN/ACK that answers it."""
+        if self.first[1 - side][number] < 0:
+            return True
+        answered = (self.first_seq[side][number] + 1) % (1 << 32)
+        return self.first_syn[1 - side][number] and self.first_ack[1 - side][number] == answered
+
     def payload(self, buffer: bytes | memoryview, run: int) -> bytes:
         """All that was said in a run."""
         begin, end = self.run_begin[run], self.run_end[run]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 from reassembly.events import Flow
 from reassembly.grouping import Groups
@@ -63,6 +64,12 @@ def _flow(
     )
 
 
+@lru_cache(1024)  # a link has few, which all flows share
+def _cards(head: bytes) -> tuple[bytes, bytes]:
+    """The addresses that an Ethernet header begins with."""
+    return head[:6], head[6:]
+
+
 class Firsts:
     """The first packet of each group, for the many flows that begin with a SYN."""
 
@@ -84,9 +91,6 @@ class Firsts:
         src_hi, src_lo, sport, dst_hi, dst_lo, dport, vlan, time, protocol, frame = self._columns[number]
         source_mac = target_mac = b""
         if self._batch.link == ETHERNET:
-            target_mac, source_mac = (
-                bytes(self._batch.buffer[frame : frame + 6]),
-                bytes(self._batch.buffer[frame + 6 : frame + 12]),
-            )
+            target_mac, source_mac = _cards(bytes(self._batch.buffer[frame : frame + 12]))
         source, target = (packed_address(src_hi, src_lo), sport), (packed_address(dst_hi, dst_lo), dport)
         return _flow(source, target, (vlan, time, protocol), source_mac, target_mac, self._batch.capture, False)

@@ -10,7 +10,9 @@ class Limits:
     """Sizes are bytes, times seconds. Each can be set in `[limits]` of tapscan.toml."""
 
     # streams
-    flows: int = 1_000_000  # tracked at once; Snort 3 has 476,288, Arkime 1.5 million
+    flows: int = 150_000  # tracked at once by a worker; one that is silent takes about 4 kB
+    flows_crowded: float = 0.5  # of `flows`: with more, silent flows end before their timeout, the sooner the more
+    rest: float = 10.0  # seconds of silence after which a flow keeps only what it needs to go on
     flow_out_of_order: int = 1 << 20  # held behind one hole of one direction: a large window on a lossy path
     total_out_of_order: int = 512 << 20  # of all flows together
     segments_out_of_order: int = 4096  # of one direction; Snort 3 has 3,072: tiny segments cost more than their bytes
@@ -34,6 +36,7 @@ class Limits:
     fragment_bytes: int = 32 << 20  # of all fragments that wait for others; Suricata's defrag.memcap
     probe_bytes: int = 4096  # looked at in each direction before a flow is called unknown
     unclaimed_bytes: int = 1 << 20  # kept of a flow that an FTP command may still claim
+    total_unclaimed: int = 128 << 20  # of all such flows together; what comes next is not kept
 
     # objects
     object_bytes: int = 2 << 30  # one object; what is beyond is cut off
@@ -73,5 +76,5 @@ class Limits:
 
     @property
     def pause(self) -> int:
-        """Ns of silence before which no TCP flow is over."""
-        return int(min(self.timeout_syn, self.timeout_half_closed, self.timeout_established) * 1e9)
+        """Ns of silence before which no TCP flow is over, or has let go of anything."""
+        return int(min(self.timeout_syn, self.timeout_half_closed, self.timeout_established, self.rest) * 1e9)

@@ -22,8 +22,9 @@ class Stream:
     """The receiving end of one direction. `take` is called with each event, in order."""
 
     __slots__ = (
-        "_limits", "_policy", "_since", "_waiting_since", "acked", "closed", "delivered", "direction", "doubtful",
-        "fin", "findings", "isn", "lost", "missing", "next", "packets", "pending", "tail", "take", "urgent",
+        "_limits", "_policy", "_since", "_waiting_since", "acked", "bad_checksums", "closed", "delivered", "direction",
+        "doubtful", "fin", "findings", "good_checksums", "isn", "isns", "lost", "missing", "next", "packets", "pending",
+        "tail", "take", "timestamp", "urgent", "window",
     )  # fmt: skip
 
     def __init__(
@@ -33,6 +34,7 @@ class Stream:
         self.take = take
         self.findings = findings
         self.isn: int | None = None  # sequence number of offset 0; None before the direction was heard
+        self.isns: tuple[int, ...] = ()  # those that its SYNs offered
         self.next = 0  # offset of the next byte to deliver
         self.acked = 0  # the highest offset that the other side acknowledged
         self.fin: int | None = None  # offset of the FIN
@@ -45,6 +47,9 @@ class Stream:
         self.delivered = 0
         self.missing = 0
         self.lost = 0  # of the missing bytes, those that the other side had acknowledged: they passed us unseen
+        self.timestamp: int | None = None  # the latest TSval
+        self.window = 0  # the largest that this end offered
+        self.good_checksums = self.bad_checksums = 0
         self._limits = limits
         self._policy = policy
         self._since = 0  # segments since the hole was first passed by an ACK

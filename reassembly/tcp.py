@@ -63,9 +63,8 @@ class Connection:
     """The state of both directions. `findings` collects the oddities of the streams, by name."""
 
     __slots__ = (
-        "_bad_checksums", "_doubts", "_good_checksums", "_isns", "_limits", "_reopened", "_signed", "_syn_data",
-        "_timestamps", "_windows", "confirmed", "established", "findings", "how", "last_time", "midstream", "reset_by",
-        "streams",
+        "_doubts", "_limits", "_reopened", "_signed", "_syn_data", "confirmed", "established", "findings", "how",
+        "last_time", "midstream", "reset_by", "streams",
     )  # fmt: skip
 
     def __init__(
@@ -84,12 +83,7 @@ class Connection:
         self.how: CloseHow | None = None
         self.last_time = 0
         self._limits = limits
-        self._isns: tuple[list[int], list[int]] = ([], [])  # sequence numbers of the SYNs of each direction
         self._reopened: int | None = None  # of a SYN into the established connection
-        self._timestamps: list[int | None] = [None, None]
-        self._good_checksums = [0, 0]
-        self._bad_checksums = [0, 0]
-        self._windows = [0, 0]
         self._doubts = 0
         self._signed = False  # the handshake carried the MD5 or AO option
         self._syn_data: tuple[int, bytes] | None = None
@@ -105,7 +99,7 @@ class Connection:
         orig, resp = self.streams
         if orig.pending or resp.pending or orig.closed or resp.closed or self._reopened is not None:
             return False
-        return self.reset_by is None and len(self._isns[ORIG]) < 2 and len(self._isns[RESP]) < 2
+        return self.reset_by is None and len(orig.isns) < 2 and len(resp.isns) < 2
 
     def ours(self, direction: int) -> bool:
         """Whether there are holes, and each was acknowledged: the bytes passed us unseen."""
@@ -116,7 +110,7 @@ class Connection:
         """Whether this segment begins another connection of the same addresses and ports (port reuse)."""
         if segment.flags & (SYN | ACK | RST) == SYN:
             over = self.over or self.reset_by is not None
-            return over and (segment.seq + 1) % (1 << 32) not in self._isns[segment.direction]
+            return over and (segment.seq + 1) % (1 << 32) not in self.streams[segment.direction].isns
         if segment.flags & (SYN | ACK | RST) == SYN | ACK and self._reopened is not None:
             return segment.ack == (self._reopened + 1) % (1 << 32)
         return False
@@ -163,28 +157,28 @@ class Connection:
 
     def shake(self, direction: int, first: int) -> None:
         """The SYN of a direction, `first` being the sequence number after it; seen by the fast path."""
-        self.streams[direction].open(first)
-        self._isns[direction].append(first)
+        stream = self.streams[direction]
+        stream.open(first)
+        stream.isns += (first,)
         self.established |= direction == RESP
 
     def _syn(self, segment: Segment) -> None:
         stream = self.streams[segment.direction]
         other = self.streams[1 - segment.direction]
         first = (segment.seq + 1) % (1 << 32)
-        known = self._isns[segment.direction]
         if stream.next > 0 or (stream.isn is not None and (self.confirmed or self.midstream)):
             if first != stream.isn:
                 self.findings["stream.syn_in_established"] = None
                 self._reopened = segment.seq if not segment.flags & ACK else self._reopened
             return
-        if first in known or len(known) >= self._limits.handshakes:
+        if first in stream.isns or len(stream.isns) >= self._limits.handshakes:
             return
-        known.append(first)
+        stream.isns += (first,)
         if segment.flags & ACK:
             self._belie_reset(segment)
-        if len(known) > 1:
+        if len(stream.isns) > 1:
             self.findings["stream.handshake_conflict"] = None
-        if len(known) == 1:
+        if len(stream.isns) == 1:
             stream.open(first)
             self._signed |= segment.signed
         if segment.flags & ACK:
@@ -195,7 +189,7 @@ class Connection:
 
     def _answered(self, segment: Segment, other: Stream) -> None:
         """A SYN/ACK says which of several SYNs was taken, and whether the data on it was (RFC 7413, section 4.2.2)."""
-        if other.isn is None or segment.ack in self._isns[other.direction]:
+        if other.isn is None or segment.ack in other.isns:
             other.open(segment.ack)
         self.established = True
         if self._syn_data is not None and self._syn_data[0] == other.direction:
@@ -263,22 +257,21 @@ class Connection:
         """RFC 7323, section 5.3; Linux lets the clock go back by one."""
         if segment.timestamp is None:
             return False
-        recent = self._timestamps[segment.direction]
+        mine = self.streams[segment.direction]
+        recent = mine.timestamp
         if recent is not None and 2 <= (recent - segment.timestamp) % (1 << 32) < 1 << 31:
             return True
-        self._timestamps[segment.direction] = segment.timestamp
+        mine.timestamp = segment.timestamp
         return False
 
     def _ack_plausible(self, segment: Segment) -> bool:
         """RFC 9293, 3.10.7.4 and RFC 5961, section 5: neither far ahead of what was sent nor far behind."""
-        other = self.streams[1 - segment.direction]
+        mine, other = self.streams[segment.direction], self.streams[1 - segment.direction]
         if other.isn is None or self.midstream or other.missing:
             return True
         offset = other.offset_of(segment.ack)
         seen = other.pending.end if other.pending else other.next
-        return offset <= seen + _FORWARD and offset >= other.acked - max(
-            _FORWARD >> 4, self._windows[segment.direction]
-        )
+        return other.acked - max(_FORWARD >> 4, mine.window) <= offset <= seen + _FORWARD
 
     def _beyond_window(self, segment: Segment) -> bool:
         """Farther ahead than any window reaches (RFC 7323, section 2.2) when the other end is seen acknowledging."""
@@ -297,7 +290,7 @@ class Connection:
             self._choose_handshake(segment, other)
             self.confirmed = True
             other.acknowledge(other.offset_of(segment.ack), segment.time)
-        self._windows[segment.direction] = max(self._windows[segment.direction], segment.window)
+        mine.window = max(mine.window, segment.window)
         if mine.isn is None:
             return
         start = mine.offset_of(segment.seq)
@@ -326,11 +319,10 @@ class Connection:
 
     def _choose_handshake(self, segment: Segment, other: Stream) -> None:
         """Of several SYN/ACKs the one that is acknowledged counts."""
-        known = self._isns[1 - segment.direction]
-        if len(known) > 1:
-            if other.next == 0 and not other.pending and segment.ack in known:
+        if len(other.isns) > 1:
+            if other.next == 0 and not other.pending and segment.ack in other.isns:
                 other.open(segment.ack)
-            known[:] = [other.isn or 0]
+            other.isns = (other.isn or 0,)
 
     def _mark_urgent(self, stream: Stream, segment: Segment, start: int) -> None:
         """Linux keeps the byte before the urgent pointer out of the stream (measured; RFC 6093 describes the mess)."""
@@ -343,14 +335,14 @@ class Connection:
 
     def _checksum_passes(self, segment: Segment) -> bool:
         """A bad checksum counts only where this sender's are good otherwise: else its network card computes them."""
-        side = segment.direction
+        mine = self.streams[segment.direction]
         if segment.wire_length > _FRAME:  # put together by a host: says nothing about the others
             return True
         if segment.checksum_ok:
-            self._good_checksums[side] += 1
+            mine.good_checksums += 1
             return True
-        self._bad_checksums[side] += 1
-        if self._good_checksums[side] < self._bad_checksums[side]:
+        mine.bad_checksums += 1
+        if mine.good_checksums < mine.bad_checksums:
             return True
         self.findings["stream.bad_checksum"] = None
         return False

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 TICK = 0.1  # seconds without a packet after which we say what time it is
 GATHER = 0.001  # seconds between two looks: under load, many packets together cost less; a lone one doesn't wait
+PORTION = 8 << 20  # bytes of a batch: what is read of a full ring at once would take several times its memory
 LASTS = 1.0  # seconds after which much at a time is more than a burst
 MILLION = 1_000_000
 SETTLED = RingSize().settled
@@ -115,8 +116,8 @@ class Live:
             yield jump
         if self._order is not None:
             blocks = self._order.sorted(blocks, None if last else self.now())
-        if blocks:
-            buffer, records = together(blocks)
+        for part in portions(blocks):
+            buffer, records = together(part)
             self.packets += len(records)
             self.bytes += int(records.wire.sum())
             if cut := int(np.count_nonzero(records.captured < records.wire)):
@@ -130,6 +131,18 @@ class Live:
         if self._order is not None:
             blocks, self._order.waiting = [*self._order.waiting, *blocks], []
         return [(part, replace(one, time=self._clock.corrected(one.time, jump))) for part, one in blocks]
+
+
+def portions(blocks: list[Taken]) -> Iterator[list[Taken]]:
+    """Blocks in batches of about PORTION; they are let go of on the way."""
+    blocks.reverse()
+    part, size = [], 0
+    while blocks:
+        part.append(block := blocks.pop())
+        size += len(block[0])
+        if size >= PORTION or not blocks:
+            yield part
+            part, size = [], 0
 
 
 class Least:

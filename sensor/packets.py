@@ -5,6 +5,7 @@ A packet is never a Python object on the hot path; what comes next (`reassembly.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import TypeAlias
 
@@ -70,6 +71,7 @@ def address(hi: int, lo: int) -> str:
     return str(ip_address(hi << 64 | lo))
 
 
+@lru_cache(4096)  # many flows have few hosts, which share it
 def packed_address(hi: int, lo: int) -> bytes:
     """The address in network byte order: 4 bytes for IPv4, 16 for IPv6."""
     if hi == 0 and lo >> 32 == 0xFFFF:

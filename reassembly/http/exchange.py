@@ -5,12 +5,12 @@ RFC 9112, section 9.3.2: responses come in the order of their requests.
 
 from __future__ import annotations
 
-from collections import deque
-
 from reassembly.builder import Origin
 from reassembly.events import Expect, Note, Switch
 from reassembly.http.head import Request, Response
 from reassembly.objects import Object
+
+NOTHING: list[Object | Expect | Switch | Note] = []  # between two events nothing comes out: an object would stay here
 
 
 class Exchange:
@@ -20,8 +20,8 @@ class Exchange:
 
     def __init__(self, origin: Origin) -> None:
         self.origin = origin
-        self.out: list[Object | Expect | Switch | Note] = []
-        self.waiting: deque[Request] = deque()
+        self.out = NOTHING  # a list of its own while an event is read
+        self.waiting: tuple[Request, ...] = ()  # mostly one or none
         self.switched = False  # the flow goes on in another protocol
         self.ranged = False  # a response was part of something (RFC 9110, section 15.3.7)
         self._early = 0  # responses that came before their request
@@ -31,7 +31,7 @@ class Exchange:
         if self._early:
             self._early -= 1
         elif len(self.waiting) < self.origin.limits.pending_requests:
-            self.waiting.append(request)
+            self.waiting += (request,)
         else:
             self.origin.memory.counters["pending_requests"] += 1
 
@@ -40,7 +40,9 @@ class Exchange:
         self.ranged = self.ranged or response.status == 206
         interim = 100 <= response.status < 200 and response.status != 101
         if self.waiting:
-            response.request = self.waiting[0] if interim else self.waiting.popleft()
+            response.request = self.waiting[0]
+            if not interim:
+                self.waiting = self.waiting[1:]
         elif not interim and not self.origin.flow.midstream:
             self._early += 1
 

@@ -25,6 +25,13 @@ _LONGEST_LENGTH = 18  # digits: what 64 bits can hold
 HTTP_1_0, HTTP_1_1 = "1.0", "1.1"
 
 
+# Fields that say something of a body that comes after the head was read.
+LASTING = (
+    b"host", b"user-agent", b"referer", b"content-type", b"content-disposition", b"content-encoding", b"content-length",
+    b"content-range", b"content-transfer-encoding", b"transfer-encoding", b"upgrade",
+)  # fmt: skip
+
+
 class Request:
     """A request's head. `fields`, which others may share, hold of a repeated name the first value, of a list all."""
 
@@ -38,6 +45,12 @@ class Request:
         self.findings = findings
         self.switches = method == b"CONNECT" or b"upgrade" in fields
         self.facts: dict[str, str | int | float | bool | list[str]] | None = None  # once they were asked for
+
+    def slim(self) -> None:
+        """Keeps what may still be asked for."""
+        self.fields = _lasting(self.fields)
+        if self.method:  # else nobody saw it, and its facts are made up
+            self.facts = None
 
 
 class Response:
@@ -54,8 +67,16 @@ class Response:
         self.findings = findings
         self.request = request
 
+    def slim(self) -> None:
+        """The same."""
+        self.fields = _lasting(self.fields)
+
 
 Head: TypeAlias = Request | Response
+
+
+def _lasting(fields: Fields) -> Fields:
+    return {name: fields[name] for name in LASTING if name in fields}
 
 
 def fields_of(head: bytes) -> tuple[Fields, list[str]] | None:

@@ -92,6 +92,12 @@ class Side:
         self.pos = len(self.data)
         return rest
 
+    def slim(self) -> None:
+        """Nothing came for a while. Of a message that is over stays what one without a head behind it would need."""
+        head = self.head
+        if head is not None and self.step is self.first and (self.spent or not self.response):
+            head.slim()
+
     def reset(self) -> None:
         """Forgets the present message; the next one begins here."""
         if self.body is not None:

@@ -30,7 +30,10 @@ class Answer(Enum):
 
 
 class Parser(Protocol):
-    """The reader of one flow. Never raises on what the wire brings; an exception is our fault and costs one flow."""
+    """The reader of one flow. Never raises on what the wire brings; an exception is our fault and costs one flow.
+
+    It may have `slim()` as well: nothing came for `limits.rest`, so there is time to let go of what it hardly needs.
+    """
 
     def __init__(self, origin: Origin) -> None: ...
 

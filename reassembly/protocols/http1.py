@@ -12,7 +12,7 @@ from reassembly.builder import Origin
 from reassembly.events import ORIG, RESP, Close, Data, Gap
 from reassembly.http.bodies import by_length, odd_chunk, over, until_close
 from reassembly.http.doubt import collect, settle
-from reassembly.http.exchange import Exchange
+from reassembly.http.exchange import NOTHING, Exchange
 from reassembly.http.gaps import gap
 from reassembly.http.messages import start as first_step
 from reassembly.http.messages import switch
@@ -60,13 +60,19 @@ class Parser:
     def feed(self, event: Data | Gap) -> list[Emitted]:
         """Takes the next bytes, or the news that bytes are missing; gives what is complete now."""
         exchange = self._exchange
-        exchange.out = out = cast("list[Emitted]", [])
         if exchange.switched:
-            return out
+            return []
+        exchange.out = out = cast("list[Emitted]", [])
         side = self._sides[event.direction]
         if isinstance(event, Gap):
             gap(side, event)
-            return out
+        else:
+            self._read(side, event)
+        exchange.out = NOTHING
+        return self._with_joined(out) if exchange.ranged and out else out
+
+    def _read(self, side: Side, event: Data) -> None:
+        exchange = self._exchange
         if not self._known:
             self._roles(event)
         side.data = event.payload
@@ -74,11 +80,15 @@ class Parser:
         while side.pos < len(side.data):
             side.step(side, event)
             if exchange.switched:
-                out.append(switch(side, self._sides[1 - event.direction], event))
+                exchange.out.append(switch(side, self._sides[1 - event.direction], event))
                 for one in self._sides:
                     over(one, event.time, "fin")
         side.data = b""
-        return self._with_joined(out) if exchange.ranged and out else out
+
+    def slim(self) -> None:
+        """The flow is silent."""
+        for side in self._sides:
+            side.slim()
 
     def _with_joined(self, out: list[Emitted]) -> list[Emitted]:
         """Behind each range the file that is whole with it."""
@@ -98,15 +108,15 @@ class Parser:
 
     def close(self, event: Close) -> list[Emitted]:
         """One direction has ended; gives what was still open there."""
-        exchange = self._exchange
-        exchange.out = out = cast("list[Emitted]", [])
-        side = self._sides[event.direction]
+        exchange, side = self._exchange, self._sides[event.direction]
         if exchange.switched or side.ended:
-            return out
+            return []
+        exchange.out = out = cast("list[Emitted]", [])
         side.ended = True
         if side.body is not None or side.kept is not None or side.buffer is not None:
             self._end(side, event, Data(event.direction, b"", event.time, event.time))
             side.lose()
+        exchange.out = NOTHING
         return self._with_joined(out) if exchange.ranged else out
 
     def _end(self, side: Side, event: Close, last: Data) -> None:

@@ -94,17 +94,17 @@ class Parser:
     __slots__ = ("_hellos",)
 
     def __init__(self, origin: Origin) -> None:
-        self._hellos = [Handshake(origin.limits.tls_hello_bytes) for _ in range(2)]
+        bound = origin.limits.tls_hello_bytes
+        self._hellos: list[Handshake | None] = [Handshake(bound), Handshake(bound)]  # None: it has been read
 
     def feed(self, event: Data | Gap) -> list[Emitted]:
         """What a hello says, once."""
         hello = self._hellos[event.direction]
-        if hello.done:
+        if hello is None:
             return []
-        if isinstance(event, Gap):
-            hello.done = True
-            return []
-        message = hello.feed(event.payload)
+        message = hello.feed(event.payload) if isinstance(event, Data) else None
+        if hello.done or isinstance(event, Gap):
+            self._hellos[event.direction] = None  # with all that came after it: most flows are TLS
         facts = _facts(*message) if message else {}
         return [Note(facts)] if facts else []
 

@@ -4,6 +4,7 @@ import json
 import shutil
 import socket
 import subprocess
+import threading
 
 import pytest
 from kibana_server import Kibana
@@ -56,6 +57,16 @@ def test_rules_go_as_well_when_asked_for(install):
     assert f"{len(RULES)} rules imported" in lines
     assert server.rules["default"] == {rule["rule_id"]: rule for rule in RULES}
     assert not any(rule["enabled"] for rule in RULES)
+
+
+def test_a_rule_that_was_switched_on_stays_on(install):
+    with Kibana() as server:
+        install(server.url, "--rules")
+        server.rules["default"]["tapscan-engines-agree"] |= {"enabled": True, "name": "old"}
+        install(server.url, "--rules")
+    there = server.rules["default"]
+    assert [name for name, rule in there.items() if rule["enabled"]] == ["tapscan-engines-agree"]
+    assert there["tapscan-engines-agree"]["name"] == "Tapscan: several engines agree"
 
 
 def test_a_space_has_its_own(install):
@@ -120,8 +131,8 @@ def test_a_key_lets_us_in(install, tmp_path):
 
 
 def test_a_password_lets_us_in(install, tmp_path):
-    (tmp_path / "password").write_text("secret\n")
-    with Kibana(login="ann:secret") as server:
+    (tmp_path / "password").write_text("sécret\n", "utf-8")
+    with Kibana(login="ann:sécret") as server:
         assert install(server.url, "--user", "ann", "--password-file", tmp_path / "password")
 
 
@@ -142,13 +153,20 @@ def test_who_is_not_known_is_told_how(words, tmp_path, monkeypatch):
         (("--api-key-file", "none"), "--api-key-file: none: No such file or directory"),
         (("--api-key-file", "empty"), "--api-key-file: empty: is empty"),
         (("--api-key-file", "binary"), "--api-key-file: binary: no text"),
-        (("--api-key-file", "two"), "--api-key-file: two: no text of one line in ASCII"),
+        (("--api-key-file", "two"), "--api-key-file: two: more than one line"),
+        (("--api-key-file", "odd"), "--api-key-file: odd: no API key"),
         (("--user", "ann", "--password-file", "none"), "--password-file: none: No such file or directory"),
     ],
 )
 def test_secrets_that_can_not_be_had_are_named(tmp_path, monkeypatch, words, said):
     monkeypatch.chdir(tmp_path)
-    for name, data in {"key": b"k", "empty": b"\n", "binary": b"\xff", "two": b"a\r\nx-more: b"}.items():
+    for name, data in {
+        "key": b"k",
+        "empty": b"\n",
+        "binary": b"\xff",
+        "two": b"a\r\nx-more: b",
+        "odd": "ä".encode(),
+    }.items():
         (tmp_path / name).write_bytes(data)
     assert trouble("install", "http://127.0.0.1:9", *words) == said
 
@@ -167,6 +185,30 @@ def test_a_server_that_is_not_there_is_said():
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
         assert trouble("install", url) == f"{url}: can't be reached: Connection refused"
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b"", "Remote end closed connection without response"),
+        (b"220 mail.example.org ESMTP\r\n", "220 mail.example.org ESMTP"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{", "IncompleteRead(1 bytes read, 98 more expected)"),
+    ],
+)
+def test_a_server_that_speaks_no_http_is_one_line(answer, said):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        thread = threading.Thread(target=_says, args=(server, answer))
+        thread.start()
+        assert trouble("install", url) == f"{url}: can't be reached: {said}"
+        thread.join()
+
+
+def _says(server, answer):
+    connection, _ = server.accept()
+    with connection:
+        connection.recv(65536)
+        connection.sendall(answer)
 
 
 @pytest.mark.parametrize(
@@ -193,7 +235,7 @@ def test_who_may_not_import_is_told_why():
 
 
 def test_a_kibana_without_security_has_no_rules():
-    path = "/api/detection_engine/rules/_import"
+    path = "/api/detection_engine/rules/_find"
     with Kibana(answers={path: (404, {"statusCode": 404, "message": "Not Found"})}) as server:
         assert trouble("install", server.url, "--rules") == f"{server.url}: it has no {path}"
     assert len(server.objects["default"]) == len(OBJECTS)

@@ -15,6 +15,7 @@ from kibana_queries import in_namespace, over_threshold, query_of, request_of, r
 from sensing import ROOT, TAPSCAN
 
 from engines.status import EngineStatus, HostStatus
+from manager import kibana, schema
 from manager.ecs import line
 from manager.elastic_setup import Asked, set_up
 from manager.events import Documents
@@ -25,6 +26,7 @@ OBJECTS = [json.loads(text) for text in (ROOT / "kibana/tapscan.ndjson").read_te
 RULES = [json.loads(text) for text in (ROOT / "kibana/rules.ndjson").read_text().splitlines()]
 LENSES = {one["id"]: one for one in OBJECTS if one["type"] == "lens"}
 SEARCHES = {one["id"]: one for one in OBJECTS if one["type"] == "search"}
+TYPED = {field.name: field.type.partition("/")[0] for field in schema.fields()}
 VIEWS = {one["id"]: one["attributes"]["title"] for one in OBJECTS if one["type"] == "index-pattern"}
 OURS = {"match_phrase": {"event.module": "tapscan"}}
 ZERO = {  # that there were none is known, too
@@ -186,6 +188,32 @@ def test_every_search_finds_something(asked, name):
 
 
 @one_server
+@pytest.mark.parametrize("name", [*LENSES, *SEARCHES])
+def test_every_field_has_its_type_in_what_the_templates_make(elastic, asked, name):
+    one = LENSES.get(name) or SEARCHES[name]
+    stream = view_of(one).replace("logs-tapscan.*", "logs-tapscan.object-*").replace("*", "x")
+    made = elastic.ask("POST", f"/_index_template/_simulate_index/{stream}")["template"]["mappings"]["properties"]
+    for field in fields_of(one):
+        assert type_of(made, field) == TYPED[field], field
+
+
+def fields_of(one):
+    yield from one["attributes"].get("columns", ())
+    layers = one["attributes"].get("state", {}).get("datasourceStates", {}).get("formBased", {}).get("layers", {})
+    for column in (column for layer in layers.values() for column in layer["columns"].values()):
+        if column.get("sourceField", "___records___") != "___records___":
+            yield column["sourceField"]
+
+
+def type_of(properties, field):
+    *parents, leaf = field.split(".")
+    for parent in parents:
+        assert properties[parent].get("type", "object") == "object"
+        properties = properties[parent]["properties"]
+    return properties[leaf]["type"]
+
+
+@one_server
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["rule_id"])
 def test_every_rule_can_be_asked(asked, rule):
     assert asked(",".join(rule["index"]), threshold_of(rule))["hits"]["total"]["value"] > 0
@@ -252,6 +280,30 @@ def test_packets_of_a_sensor_are_those_of_its_minutes(shows, documents):
     known = sum(one["tapscan"]["sensor"]["packets"] for one in of(documents, "sensor") if "sensor" in one["tapscan"])
     assert known > 0
     assert shows("tapscan-sensor-packets") == [((), {"m0": known})]
+
+
+DRILLS = [
+    (f"{source['id']}-{panel['id']}", drill["dashboard"])
+    for source in kibana.dashboards()
+    for panel in source["panels"]
+    for drill in panel.get("drill", ())
+    if "dashboard" in drill
+]
+
+
+@one_server
+@pytest.mark.parametrize(("name", "to"), DRILLS)
+def test_a_click_leads_to_a_dashboard_that_has_something(asked, shows, name, to):
+    (values, _) = shows(name)[0]
+    layer = LENSES[name]["attributes"]["state"]["datasourceStates"]["formBased"]["layers"]["layer"]
+    fields = [layer["columns"][key]["sourceField"] for key in layer["columnOrder"][: len(values)]]
+    clicked = [{"term": {field: value}} for field, value in zip(fields, values, strict=True)]
+    shown = [one for one in LENSES if one.startswith(f"{to}-")]
+    empty = []
+    for panel in shown:
+        answer = asked(view_of(LENSES[panel]), request_of(LENSES[panel], [OURS, *clicked]))
+        empty += [panel] if answer["hits"]["total"]["value"] == 0 else []
+    assert {*empty} <= {"tapscan-flow-found", "tapscan-flow-engines"}, "all but what was found, where nothing was"
 
 
 def many(alarm, count, **more):

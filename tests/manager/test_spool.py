@@ -237,17 +237,42 @@ def test_before_there_is_a_spool(tmp_path):
 def test_a_spool_that_was_emptied_by_hand_goes_on(spool, cursor, tmp_path):
     spool.append(some(*range(50)))
     cursor.commit(cursor.read(30, ALL).end)
-    for path in (tmp_path / "spool").glob("*.records"):
-        path.unlink()
+    emptied(tmp_path / "spool")
     spool.append(some(50, 51))
     records, lost = drained(cursor)
     assert (numbers(records), lost) == ([*range(30, 50), 50, 51], 0)  # the cursor has the file open
-    for path in (tmp_path / "spool").glob("*.records"):
-        path.unlink()
+    emptied(tmp_path / "spool")
     cursor.close()
     spool.append(some(52))
     assert cursor.acquire()
     assert drained(cursor) == (some(52), 0)
+
+
+def test_a_process_that_comes_to_an_emptied_spool_goes_on_where_cursors_are(spool, cursor, tmp_path):
+    spool.append(some(*range(50)))
+    drained(cursor)
+    cursor.close()
+    emptied(tmp_path / "spool")
+    Spool(tmp_path / "spool", MOST).append(some(*range(50, 60)))
+    assert cursor.acquire()
+    assert drained(cursor) == (some(*range(50, 60)), 0)
+
+
+@pytest.mark.parametrize("read", [3, 50])
+def test_a_spool_of_which_everything_was_deleted_is_read_anew_by_who_reads(spool, cursor, tmp_path, read, caplog):
+    spool.append(some(*range(50)))
+    cursor.commit(cursor.read(read, ALL).end)
+    emptied(tmp_path / "spool", "*")
+    assert numbers(drained(cursor)[0]) == list(range(read, 50))
+    Spool(tmp_path / "spool", MOST).append(some(*range(60, 90)))
+    spool.append(some(90))
+    assert drained(cursor) == (some(*range(60, 91)), 0)
+    assert "it is read anew" in caplog.text
+
+
+def emptied(folder, what="*.records"):
+    for path in folder.glob(what):
+        path.unlink()
 
 
 def test_only_its_owner_reads_it(tmp_path):
@@ -276,6 +301,12 @@ def test_only_who_acquired_a_cursor_moves_it_and_only_where_it_read(spool, curso
         cursor.commit(Position(7, 7))
     with pytest.raises(ValueError, match="isn't the end"):
         cursor.commit(end)
+    spool.append(some(1))
+    first, second = cursor.read(1, ALL).end, cursor.read(2, ALL).end
+    cursor.commit(second)
+    cursor.commit(second)
+    with pytest.raises(ValueError, match="isn't the end"):
+        cursor.commit(first)
 
 
 REFUSED = """
@@ -342,6 +373,7 @@ def test_a_disk_that_is_full_when_a_segment_ends(tmp_path):
             with pytest.raises(OSError, match="No space left"):
                 spool.append(some(1, size=20_000))
         filler.unlink()
+        assert not (tmp_path / "spool/new").exists()
         spool.append(some(1, size=20_000))
         assert numbers(drained(cursor)[0]) == [0, 1]
         spool.close()

@@ -249,6 +249,16 @@ def test_a_process_may_die_while_it_commits(tmp_path, which):
     assert len(records) % 2 == lost == 0
 
 
+def test_records_are_on_the_disk_before_the_mark_says_so(tmp_path, monkeypatch):
+    spool, calls = Spool(tmp_path, MOST), []
+    for name in CALLS:
+        monkeypatch.setattr(
+            os, name, partial(lambda name, call, *given: calls.append(name) or call(*given), name, getattr(os, name))
+        )
+    spool.append(some(0))
+    assert calls[-3:] == ["write", "fdatasync", "pwrite"]
+
+
 HOLDER = """
 import os, sys, time
 from pathlib import Path
@@ -262,6 +272,26 @@ if (child := os.fork()) == 0:  # it lives longer
 while True:
     time.sleep(1)
 """
+
+
+def test_a_spool_that_comes_while_a_cursor_looks_is_read_from_its_beginning(tmp_path, monkeypatch):
+    """Between a look at a segment that isn't there and one at all that are there, others may have written several."""
+    cursor, look = Cursor(tmp_path, "a"), os.open
+    assert cursor.acquire()
+
+    def late(path, *given):
+        if str(path).endswith(".records") and not given[0] & os.O_RDWR:
+            monkeypatch.setattr(os, "open", look)
+            try:
+                return look(path, *given)
+            finally:
+                spool = Spool(tmp_path, MOST, 200)
+                for number in range(10):
+                    spool.append(some(number))
+        return look(path, *given)
+
+    monkeypatch.setattr(os, "open", late)
+    assert drained(cursor) == (some(*range(10)), 0)
 
 
 def test_one_process_has_a_cursor_until_it_is_gone_with_a_child_that_stays(tmp_path):

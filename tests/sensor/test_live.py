@@ -13,7 +13,7 @@ from span import needed, run
 
 from sensor import live
 from sensor.clock import Clock, Jump
-from sensor.live import SETTLED, Least, Live, Order
+from sensor.live import PORTION, SETTLED, Least, Live, Order, portions
 from sensor.packets import ETHERNET, PacketBatch
 from sensor.records import Records
 from sensor.ring import Ring, RingSize, opened
@@ -209,3 +209,22 @@ def test_a_burst_is_no_backlog():
     least = Least(1.0)
     told = [least.with_(share, at / 10) for at, share in enumerate([0.0, 0.9, 0.9, 0.9, 0.1, *[0.9] * 11, 0.2, 0.9])]
     assert told == [0.0] * 11 + [0.1] * 4 + [0.9, 0.2, 0.2]
+
+
+@given(st.lists(st.integers(0, PORTION)))
+def test_a_full_ring_is_read_in_portions(sizes):
+    class Part:
+        """As long as it says."""
+
+        def __init__(self, size):
+            self.size = size
+
+        def __len__(self):
+            return self.size
+
+    given = [(Part(size), None) for size in sizes]
+    found = [list(one) for one in portions(list(given))]
+    assert [part for one in found for part in one] == given
+    assert all(found)
+    for one in found:
+        assert sum(len(part) for part, _ in one[:-1]) < PORTION

@@ -27,7 +27,7 @@ def stream(namespace):
 
 def made(elastic, stream):
     """Its template, by which the first document makes the data stream."""
-    composed = {"index_patterns": [stream], "data_stream": {}, "priority": 500, "template": TEMPLATE}
+    composed = {"index_patterns": [stream], "data_stream": {}, "priority": 600, "template": TEMPLATE}
     elastic.ask("PUT", f"/_index_template/{stream}", composed)
 
 

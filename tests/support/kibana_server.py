@@ -47,7 +47,7 @@ class Kibana:
         if self._let_in and headers.get("authorization") not in self._let_in:
             return 401, _wrong(401, "Unauthorized", "unable to authenticate user")
         if method == "GET":
-            return self._get(path)
+            return self._get(path, query)
         if "kbn-xsrf" not in headers:
             return 400, _wrong(400, "Bad Request", "Request must contain a kbn-xsrf header.")
         space = path.split("/")[2] if path.startswith("/s/") else "default"
@@ -58,7 +58,12 @@ class Kibana:
             return 400, _wrong(400, "Bad Request", "conflicts are not part of these tests")
         return 200, self._rules(space, lines) if "detection_engine" in path else self._import(space, lines)
 
-    def _get(self, path):
+    def _get(self, path, query):
+        if path.endswith("/api/detection_engine/rules/_find"):
+            assert "filter=alert.attributes.tags:tapscan" in query
+            space = path.split("/")[2] if path.startswith("/s/") else "default"
+            found = [rule for rule in self.rules[space].values() if "tapscan" in rule["tags"]]
+            return 200, {"page": 1, "perPage": 1000, "total": len(found), "data": found}
         if path == "/api/status":
             return 200, {"name": "kibana", "version": {"number": self.version}, "status": {"overall": {}}}
         if path.rpartition("/")[2] in self.spaces:
