@@ -107,6 +107,12 @@ def send(interface: str, rate: int, seconds: float, first: int = 0) -> int:
     return first + ticks * count
 
 
+def answers(rate: int, seconds: float) -> int:
+    """How many connections get as far as their response in that time."""
+    responses = next(age for age, step in enumerate(steps()) if step.payload == RESPONSE)
+    return max(round(seconds / TICK) - responses, 0) * max(round(rate * TICK), 2)
+
+
 def _write(out: socket.socket, made: bytes, count: int) -> None:
     size, view = len(made) // count, memoryview(made)
     for at in range(0, len(made), size):

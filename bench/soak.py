@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench import live, peers
+from bench.conversations import answers
 from bench.figures import Figure
 from bench.measure import ENVIRONMENT, Failed, daemon_cpu
 from bench.traffic import inside
@@ -27,21 +29,24 @@ LARGEST = 1000, 1500  # MB: goal, must
 
 
 def figures(home: Path, minutes: int = MINUTES) -> Iterator[Figure]:
-    """Memory at the end, and how much of it came after FLAT_FROM minutes."""
-    name, largest = f"soak, memory, minute {minutes} / minute {FLAT_FROM}", f"soak, memory, minute {minutes}"
+    """Memory at the end, how much of it came after FLAT_FROM minutes, and whether anything was missed for it."""
+    name = f"soak, memory, minute {minutes} / minute {FLAT_FROM}"
     if why := live.lacks():
         yield Figure(name, None, "x", GOAL, MUST, why)
         return
     with live.link():
-        sizes, told = soak(home, minutes)
-    how = f"{RATE:,} new flows/s, half of them never closed; {told}"
-    yield Figure(name, sizes[-1] / sizes[min(FLAT_FROM, minutes) - 1], "x", GOAL, MUST, how)
+        sizes, objects = soak(home, minutes)
+    flat = sizes[-1] / sizes[min(FLAT_FROM, minutes) - 1]
+    yield Figure(name, flat, "x", GOAL, MUST, f"{RATE:,} new flows/s, half of them never closed")
     by_minute = ", ".join(f"{size / 1e6:.0f}" for size in sizes)
-    yield Figure(largest, sizes[-1] / 1e6, "MB", *LARGEST, f"all processes together, by minute: {by_minute}")
+    how = f"all processes together, by minute: {by_minute}"
+    yield Figure(f"soak, memory, minute {minutes}", sizes[-1] / 1e6, "MB", *LARGEST, how)
+    answered = answers(RATE, 60 * minutes)
+    yield Figure("soak, objects missing", answered - objects, "", 0, 0, f"of {answered:,}")
 
 
-def soak(home: Path, minutes: int) -> tuple[list[int], str]:
-    """Bytes of memory at the end of each minute, and what the sensor said at its end."""
+def soak(home: Path, minutes: int) -> tuple[list[int], int]:
+    """Bytes of memory at the end of each minute, and how many objects came."""
     (home / "known").write_text("")
     (home / "soak.toml").write_text(f'[[engine]]\nkind = "hashes"\nbad = ["{home}/known"]\n')
     words = [peers.TAPSCAN, "sensor", "-i", live.PORT, "--config", str(home / "soak.toml")]
@@ -61,7 +66,8 @@ def soak(home: Path, minutes: int) -> tuple[list[int], str]:
         said = sensor.stdout.read()
         sensor.wait()
     print(said)
-    return sizes, _last(said)
+    found = re.search(r"([0-9,]+) objects in ", said)
+    return sizes, int(found[1].replace(",", "")) if found else 0
 
 
 def _each_minute(sensor: int, minutes: int) -> Iterator[int]:
@@ -93,8 +99,3 @@ def family(process: int) -> list[int]:
 def resident(process: int) -> int:
     """Bytes of memory that a process has (proc(5), /proc/PID/statm)."""
     return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def _last(said: str) -> str:
-    lines = [line for line in said.splitlines() if " packets" in line]
-    return lines[-1].rpartition(", ")[0].rpartition(", ")[0] if lines else ""

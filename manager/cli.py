@@ -152,8 +152,6 @@ def parser() -> Parser:
     engines = command(commands, "engines", _engines, words, "Exit code: 0 all usable, 2 not.")
     takes_config(engines)
     _takes_rules(engines)
-    words = "Shows where documents go: what waits for each output, and what is in the way."
-    takes_config(command(commands, "outputs", _outputs, words, "Exit code: 0, or 2 when one takes nothing at present."))
     config = command(commands, "config", None, "Writes, checks and shows the settings.")
     _config_commands(config.add_subparsers(title="commands", metavar="COMMAND", required=True))
     cluster = command(commands, "cluster", None, "Makes this host one of several that scan, and shows what they do.")
@@ -162,6 +160,8 @@ def parser() -> Parser:
     elastic_commands(elastic.add_subparsers(title="commands", metavar="COMMAND", required=True))
     kibana = command(commands, "kibana", None, "Gives Kibana dashboards and detection rules.")
     kibana_commands(kibana.add_subparsers(title="commands", metavar="COMMAND", required=True))
+    words = "Shows where documents go: what waits for each output, and what is in the way."
+    takes_config(command(commands, "outputs", _outputs, words, "Exit code: 0, or 2 when one takes nothing at present."))
     return top
 
 

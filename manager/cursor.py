@@ -123,14 +123,8 @@ class Cursor:
         return Behind(*self._reader.rest(reading), max(time.time_ns() - reading.oldest, 0) / 1e9)
 
     def close(self) -> None:
-        """Another process may acquire it."""
+        """Another process may acquire it, as far as this one had."""
         self._reader.close()
-        if self._held is not None:
-            fcntl.flock(self._held, fcntl.LOCK_UN)
-            self.leave()
-
-    def leave(self) -> None:
-        """What a process that was forked does: the lock stays with the one that acquired it."""
         if self._held is not None:
             os.close(self._held)
             self._held = None
@@ -187,10 +181,10 @@ def _unpacked(data: bytes) -> Place | None:
 
 
 def _left(cursor: weakref.ref[Cursor]) -> Callable[[], None]:
-    """In a process that was forked: it must not keep the lock when the one that acquired it is gone."""
+    """In a process that was forked: the lock stays with the one that acquired it, and must go with that one."""
 
     def leave() -> None:
         if (one := cursor()) is not None:
-            one.leave()
+            one.close()
 
     return leave

@@ -189,8 +189,9 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 def _reason(error: Exception) -> str:
     """What is wrong with the connection, without urllib3's own names."""
-    inner = getattr(error, "reason", None) or error.__cause__ or error
-    return str(getattr(inner, "strerror", None) or inner).rpartition(">: ")[2]
+    given = next((one for one in error.args if isinstance(one, Exception)), error)
+    inner = getattr(error, "reason", None) or error.__cause__ or given
+    return str(getattr(inner, "strerror", None) or inner).rpartition(">: ")[2].strip()
 
 
 def _body(answer: BaseHTTPResponse) -> Any:

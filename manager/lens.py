@@ -93,8 +93,8 @@ def _breakdown(by: Source, metrics: Columns) -> Body:
 
 
 def _terms(by: Source, metrics: Columns) -> Body:
-    order = next((key for key, column in metrics.items() if column["operationType"] in SORTABLE), None)
-    own = order if order and "X" not in order else None  # parts of a formula are no order
+    """The most first, by the first metric that can be an order; parts of a formula can't."""
+    own = next((key for key, one in metrics.items() if one["operationType"] in SORTABLE and "X" not in key), None)
     return {
         "exclude": [],
         "excludeIsRegex": False,
@@ -109,13 +109,16 @@ def _terms(by: Source, metrics: Columns) -> Body:
     }
 
 
-def operation(metric: Source) -> str:
-    """The word in a metric that says what is computed."""
-    return next(word for word in OPERATIONS if word in metric)
+def _operation(metric: Source) -> str:
+    """The word in a metric that says what is computed. Raises ValueError when there is none."""
+    for word in OPERATIONS:
+        if word in metric:
+            return word
+    raise ValueError(f"{metric}: says none of {', '.join(OPERATIONS)}, ratio")
 
 
 def _metric(metric: Source) -> Body:
-    word = operation(metric)
+    word = _operation(metric)
     field = RECORDS if word == "count" else metric[word]
     kind = _data_type(field) if word == "last" else "number"
     where = metric.get("where") or (f"{field} : *" if word == "last" else "")
@@ -148,7 +151,7 @@ def _ratio(key: str, metric: Source) -> Iterator[tuple[str, Body]]:
 
 def _formula(metric: Source) -> str:
     """How a part of a formula is written in Lens."""
-    word = operation(metric)
+    word = _operation(metric)
     words = [] if word == "count" else [metric[word]]
     words += [f"kql='{metric['where']}'"] if "where" in metric else []
     return f"{OPERATIONS[word]}({', '.join(words)})"

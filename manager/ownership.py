@@ -83,21 +83,25 @@ def is_spool(names: Iterable[str]) -> bool:
     return not known or "lock" in known
 
 
-def is_output(path: Path) -> Callable[[Iterable[str]], bool]:
-    """Whether a folder holds this file of an output and its old ones, or nothing."""
-    return lambda names: all(name.startswith(path.stem) for name in names)
+def is_output(paths: Iterable[Path]) -> Callable[[Iterable[str]], bool]:
+    """Whether a folder holds these files of outputs and their old ones, or nothing."""
+    stems = tuple(path.stem for path in paths)
+    return lambda names: all(name.startswith(stems) for name in names)
 
 
 def with_outputs_over(settings: Settings, owner: Owner | None) -> Settings:
     """The settings with outputs whose folders, where they are files, the owner can use."""
-    return replace(settings, output=tuple(_over(one, owner) for one in settings.output))
+    paths = [Path(one.path) for one in settings.output if isinstance(one, FileSettings)]
+    ours = is_output(paths)
+    there = {folder: handed_over(folder, owner, ours) for folder in {path.parent for path in paths}}
+    return replace(settings, output=tuple(_in(there, one) for one in settings.output))
 
 
-def _over(output: OutputSettings, owner: Owner | None) -> OutputSettings:
-    if owner is None or not isinstance(output, FileSettings):
+def _in(there: dict[Path, Path], output: OutputSettings) -> OutputSettings:
+    if not isinstance(output, FileSettings):
         return output
     path = Path(output.path)
-    return replace(output, path=str(handed_over(path.parent, owner, is_output(path)) / path.name))
+    return replace(output, path=str(there[path.parent] / path.name))
 
 
 def handed_over(folder: Path, owner: Owner | None, ours: Callable[[Iterable[str]], bool]) -> Path:

@@ -95,6 +95,7 @@ class Job:
             raise Stop("standard input can be read only once: use --workers 1 with -")
         if count == 1:
             return self.share(ALONE, Lines(write), watch)
+        check_outlets(self.settings)
         try:
             return share(count, self._worker, write, watch)
         except WorkersFailed as error:
@@ -211,6 +212,14 @@ def outlets(settings: Settings, made: Documents, there: Callable[[Path], Path] =
     from manager.outlets import Outlets
 
     return Outlets.opened(settings, made, there(spool_folder(settings)))
+
+
+def check_outlets(settings: Settings) -> None:
+    """Raises Stop, once, for what each of several workers would say."""
+    if settings.elasticsearch.urls or settings.output:
+        from manager.outlets import receivers
+
+        receivers(settings)
 
 
 def _print_coverage(settings: Settings, summary: Summary, write: Write) -> None:

@@ -40,7 +40,7 @@ OUTPUTS = """
 """
 EXAMPLES = {
     "argv": '["/opt/acme/scan", "--quiet", "{file}"]',
-    "path": '"/var/log/tapscan/alarms.jsonl"',
+    "path": '"/var/log/tapscan/outputs/alarms.jsonl"',
     "address": '"siem.example.org:6514"',
     "url": '"https://hooks.example.org/tapscan"',
     "servers": '["kafka.example.org:9092"]',
@@ -68,7 +68,7 @@ def check_file(path: str | None) -> int:
         raise Stop("no settings to check: name a FILE, or give --config or $TAPSCAN_CONFIG")
     try:
         settings, _ = load(path)
-        mistakes = [*_missing(path, settings), *engine_mistakes(settings)]
+        mistakes = [*_missing(path, settings), *engine_mistakes(settings), *_unusable(path, settings)]
     except SettingsError as error:
         mistakes = [str(mistake) for mistake in error.mistakes]
     for text in mistakes:
@@ -89,6 +89,17 @@ def _missing(path: str, settings: Settings) -> Iterator[str]:
             yield f"{path}: sensor.user: there is no user {own.user!r} on this host"
     if own.temporary is not None and not Path(own.temporary).is_dir():
         yield f"{path}: sensor.temporary: {own.temporary} is no folder"
+
+
+def _unusable(path: str, settings: Settings) -> Iterator[str]:
+    """Secrets, certificates and packages that an output needs and that can't be had."""
+    for output in settings.output:
+        from manager.outputs import receiver
+
+        try:
+            receiver(output)
+        except Stop as stop:
+            yield f"{path}: {stop}"
 
 
 def show_settings(path: str | None, json: bool) -> int:

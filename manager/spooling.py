@@ -66,14 +66,14 @@ class Spooler:
             self._begin()
 
     def flush(self, timeout: float) -> bool:
-        """Waits until all that was taken is on the disk; False when it isn't after so many seconds, or some is lost."""
+        """Waits until all that was taken and isn't lost is on the disk; False when it isn't after so many seconds."""
         with self._change:
-            taken, lost = self._taken, self.lost
+            taken = self._taken
             self._flushing += 1
             self._change.notify_all()
             done = self._change.wait_for(lambda: self._done() >= taken, timeout)
             self._flushing -= 1
-            return done and self.lost == lost
+            return done
 
     def close(self, timeout: float = END) -> None:
         """Writes what waits, once; what the disk doesn't take now is lost."""
@@ -146,7 +146,6 @@ class Spooler:
                 self._lose(0)
             else:
                 self._tell(why)
-                self._lose(self._bound)
             self._change.notify_all()
 
     def _tell(self, why: str) -> None:

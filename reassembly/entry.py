@@ -20,7 +20,7 @@ class Entry:
 
     __slots__ = (
         "_emitted", "_how", "_memory", "connection", "conversation", "datagrams", "due", "ended", "expected", "flow",
-        "key", "last", "orig_side",
+        "key", "last", "orig_side", "slimmed",
     )  # fmt: skip
 
     def __init__(
@@ -37,6 +37,7 @@ class Entry:
         self.orig_side = orig_side
         self.last = flow.time  # ns since 1970 of the last packet
         self.due = 0  # when to look whether it has fallen silent (`reassembly.idle`)
+        self.slimmed = 0  # the `last` up to which it has been
         self.ended = False
         self.expected: Expect | None = None
         self.conversation: Conversation | None = None
@@ -177,6 +178,9 @@ class Entry:
 
     def slim(self) -> None:
         """Nothing came for `limits.rest`: no honest retransmission of what was acknowledged is to come any more."""
+        if self.slimmed == self.last:
+            return
+        self.slimmed = self.last
         if self.connection is not None:
             for stream in self.connection.streams:
                 if stream.acked >= stream.next:

@@ -74,8 +74,7 @@ class Idle:
         if silence > timeout * patience and (silence > ACTIVE or not entry.established):
             self._counters["flows_crowded"] += 1
             return "eviction"
-        rest = self.limits.rest * SECOND
-        if rest < silence <= rest + 2 * LOOK:  # once is enough
+        if silence > self.limits.rest * SECOND:
             entry.slim()
         self.watch(entry, min(now + LOOK, entry.last + timeout))
         return None

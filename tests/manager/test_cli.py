@@ -227,7 +227,8 @@ def test_help_and_version(tapscan):
 
 def test_every_command_that_is_listed_works(tapscan):
     listed = re.findall(r"^    (\w+) ", tapscan("--help").stdout.decode().partition("commands:")[2], re.M)
-    assert listed == ["scan", "extract", "sensor", "coverage", "engines", "config", "cluster", "elastic", "kibana"]
+    names = "scan", "extract", "sensor", "coverage", "engines", "config", "cluster", "elastic", "kibana", "outputs"
+    assert listed == [*names]
     assert all(tapscan(name, "--help").returncode == 0 for name in listed)
 
 

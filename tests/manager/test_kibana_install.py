@@ -4,6 +4,7 @@ import json
 import shutil
 import socket
 import subprocess
+import threading
 
 import pytest
 from kibana_server import Kibana
@@ -184,6 +185,30 @@ def test_a_server_that_is_not_there_is_said():
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
         assert trouble("install", url) == f"{url}: can't be reached: Connection refused"
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b"", "Remote end closed connection without response"),
+        (b"220 mail.example.org ESMTP\r\n", "220 mail.example.org ESMTP"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{", "IncompleteRead(1 bytes read, 98 more expected)"),
+    ],
+)
+def test_a_server_that_speaks_no_http_is_one_line(answer, said):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        thread = threading.Thread(target=_says, args=(server, answer))
+        thread.start()
+        assert trouble("install", url) == f"{url}: can't be reached: {said}"
+        thread.join()
+
+
+def _says(server, answer):
+    connection, _ = server.accept()
+    with connection:
+        connection.recv(65536)
+        connection.sendall(answer)
 
 
 @pytest.mark.parametrize(

@@ -179,4 +179,10 @@ def test_a_scan_says_it_in_a_line(written, tapscan, tmp_path):
     done = tapscan("scan", "--config", path, tmp_path / "any.pcap")
     assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
     assert b"output a: secret_file" in done.stderr
-    assert b"\n" not in tapscan("outputs").stderr.strip()
+    (tmp_path / "any.pcap").write_bytes(b"")
+    done = tapscan("scan", "--workers", "3", "--config", path, tmp_path / "any.pcap")
+    assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
+    checked = tapscan("config", "check", path)
+    assert (checked.returncode, checked.stderr.count(b"\n")) == (2, 1)
+    assert b"tapscan.toml: output a: secret_file" in checked.stderr
+    assert b"documents go nowhere" in tapscan("outputs").stderr

@@ -183,7 +183,8 @@ def test_a_sensor_sends_what_it_sees_as_who_it_becomes(span, served, settings, t
     with Web(secret="for root alone") as web:
         more = 'secret_file = "secret"\n'
         one = 'name = "log"\nkind = "file"\npath = "log/alarms.jsonl"\n'
-        sensor = Sensor(tmp_path, "-i", span.port, "--json", "--config", str(settings(hook(web.url, more), one)))
+        two = 'name = "eve"\nkind = "file"\npath = "log/eve.jsonl"\nformat = "eve"\n'
+        sensor = Sensor(tmp_path, "-i", span.port, "--json", "--config", str(settings(hook(web.url, more), one, two)))
         sensor.says("watching")
         fetch(span, "eicar.com")
         sensor.tells(1, "alarm")
@@ -193,5 +194,6 @@ def test_a_sensor_sends_what_it_sees_as_who_it_becomes(span, served, settings, t
         assert ids(web.take(len(alarms))) == ids(alarms)
     log = tmp_path / "log" / "alarms.jsonl"
     assert ids(read(log)) == ids(alarms)
-    assert log.owner() == "nobody"
+    assert len(read(log.with_name("eve.jsonl"))) == len(alarms)
+    assert {one.owner() for one in (log.parent, *log.parent.iterdir())} == {"nobody"}
     assert set(web.statuses) == {200}

@@ -88,7 +88,7 @@ def test_the_spool_belongs_to_it(span, served, tmp_path):
     code, _, err = sensor.end()
     folder = tmp_path / "state" / "tapscan" / "spool"
     assert code == 0
-    assert f"documents stay in {folder} until they can be stored" in err
+    assert f"documents for elasticsearch stay in {folder} until they can be stored" in err
     assert "can't be written" not in err
     assert {path.stat().st_uid for path in (folder, *folder.iterdir())} == {NOBODY}
 

@@ -100,7 +100,7 @@ def test_what_could_not_be_stored_is_stored_by_the_next(tapscan, place, elastic,
     path.write_text(path.read_text().replace("20.0", "0.2"))
     first = tapscan("scan", "--json", "--config", path, demo)
     assert first.returncode == 1
-    assert b"documents stay in" in first.stderr
+    assert b"documents for elasticsearch stay in" in first.stderr
     status = tapscan("elastic", "status", "--config", path)
     assert status.returncode == 2
     assert b"documents wait" in status.stdout

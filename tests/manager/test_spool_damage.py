@@ -145,7 +145,7 @@ def test_whatever_happens_all_that_is_intact_comes_once_and_in_order(steps):
 
 
 def test_an_append_that_broke_off_anywhere_costs_only_what_is_not_whole(tmp_path):
-    records = some(0, 1, 2)
+    records = some(0, 1, 2, size=60)  # larger than what comes after it
     data = packed(records, 1)
     for kept in range(len(data) + 1):
         with in_memory() as where:

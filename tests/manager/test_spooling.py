@@ -81,9 +81,11 @@ def test_what_is_taken_is_on_the_disk_after_a_flush(spooler, cursor):
 
 
 def test_it_comes_to_the_disk_without_a_flush(spooler, cursor):
-    began = time.monotonic()
     give(spooler, 0)
-    until(lambda: cursor.read(1, ALL).records)
+    assert spooler.flush(30)
+    began = time.monotonic()
+    give(spooler, 1)
+    until(lambda: len(cursor.read(2, ALL).records) == 2)
     assert time.monotonic() - began >= PATIENCE
 
 
@@ -158,6 +160,36 @@ def test_a_full_disk_is_said_once_and_waited_for(tmp_path, caplog, monkeypatch):
         cursor.close()
 
 
+def test_a_disk_that_failed_is_left_alone_for_a_while(tmp_path, monkeypatch):
+    monkeypatch.setattr(spooling, "AGAIN", 1000)
+    with full(tmp_path):
+        spool, tried = Spool(tmp_path / "spool", MOST), []
+        spooler, append = Spooler(spool), spool.append
+        monkeypatch.setattr(spool, "append", lambda records: tried.append(records) or append(records))
+        give(spooler, 0, size=5000)
+        until(lambda: tried)
+        give(spooler, *range(1, 2 * COUNT), size=1000)
+        assert not spooler.flush(2 * PATIENCE)
+        assert len(tried) == 1
+        spooler.close()
+        assert len(tried) == 2
+        assert spooler.lost == 2 * COUNT
+
+
+def test_what_found_no_room_keeps_its_order(tmp_path, monkeypatch):
+    monkeypatch.setattr(spooling, "AGAIN", 0.01)
+    with full(tmp_path) as filler:
+        spool, tried = Spool(tmp_path / "spool", MOST), []
+        spooler = Spooler(spool)
+        append = spool.append
+        monkeypatch.setattr(spool, "append", lambda records: tried.append(numbers(records)) or append(records))
+        give(spooler, *range(20), size=5000)
+        until(lambda: len(tried) > 3)
+        filler.unlink()
+        spooler.close()
+        assert tried == [sorted(batch) for batch in tried]
+
+
 def test_a_disk_that_stays_full_costs_the_oldest(tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(spooling, "AGAIN", 0.05)
     with full(tmp_path) as filler:
@@ -199,6 +231,7 @@ def test_the_end_does_not_wait_for_a_disk_that_hangs(tmp_path, caplog, cursor):
     spooler = Spooler(Spool(tmp_path, MOST))
     with hanging(tmp_path):
         give(spooler, 0)
+        assert not spooler.flush(0.2)
         spooler.close(0.01)
         assert "the disk doesn't answer" in caplog.text
     spooler.close()

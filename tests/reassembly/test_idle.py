@@ -273,7 +273,7 @@ def test_the_head_of_a_response_without_a_body_is_not_shortened(odd):
     assert told[0] == told[1] != []
 
 
-def per_flow(packets_of, count=300):
+def per_flow(packets_of, count=100, looks=range(0, 100, 5)):
     """Bytes of memory that a flow takes after a minute of silence."""
     made = table()
     batches = [batch_of(packets_of(number)) for number in range(count)]
@@ -283,8 +283,8 @@ def per_flow(packets_of, count=300):
     try:
         for batch in batches:
             list(made.feed(batch))
-        for at in range(20):
-            list(made.wait(BEGAN + 5 * at * SECOND))
+        for at in looks:  # seconds
+            list(made.wait(BEGAN + at * SECOND))
         gc.collect()
         return tracemalloc.get_traced_memory()[0] / count
     finally:
@@ -294,6 +294,13 @@ def per_flow(packets_of, count=300):
 def test_a_silent_flow_takes_little_memory():
     assert per_flow(lambda number: opened(number, BEGAN).packets) < 4000
     assert per_flow(lambda number: Talk(client=("10.3.3.3", 1024 + number), time=BEGAN).handshake().packets) < 2000
+
+
+def test_a_capture_of_a_quiet_link_leaves_as_little():
+    def packets(number):
+        return opened(number, BEGAN).packets
+
+    assert per_flow(packets, looks=(120,)) < 1.05 * per_flow(packets)
 
 
 def handshake(kind, size):
