@@ -115,8 +115,9 @@ def test_it_ends_with_the_tests_however_they_end(elastics, tmp_path):
     with subprocess.Popen([sys.executable, "-c", run], env=ENVIRONMENT, stdout=subprocess.PIPE, text=True) as tests:
         node = Node("8.19.0", tests.stdout.readline().strip())
         wait(lambda: node.pid)
+        pid = node.pid
         tests.kill()
-    wait(lambda: node.pid is None)
+    wait(lambda: not node.runs(pid))
     shutil.rmtree(node.folder)
 
 

@@ -167,16 +167,21 @@ class Node:
         """Of the node that runs; None when none does."""
         with contextlib.suppress(OSError, ValueError):
             pid = int(self._pid.read_text())
-            if str(self._home).encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
-                return pid
+            return pid if self.runs(pid) else None
         return None
+
+    def runs(self, pid):
+        """Whether this process is a node of this folder; its file of the number goes before the process does."""
+        with contextlib.suppress(OSError):
+            return str(self._home).encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+        return False
 
     def end(self, number=signal.SIGTERM):
         """Returns when it runs no more; says whether it did."""
         if (pid := self.pid) is None:
             return False
         os.kill(pid, number)
-        while self.pid == pid:
+        while self.runs(pid):
             time.sleep(0.01)  # it isn't our child
         self._pid.unlink(missing_ok=True)
         return True
