@@ -28,7 +28,7 @@ from manager.syslog_message import bounded, framed, message
 log = logging.getLogger(__name__)
 
 LOOK = 0.002  # seconds between two looks at what has been acknowledged, at first
-VERDICT = 1.0  # seconds that a receiver has to refuse us
+VERDICT = 3.0  # seconds that a receiver has to refuse us
 SIOCOUTQ = termios.TIOCOUTQ  # tcp(7): bytes that aren't acknowledged
 
 

@@ -30,6 +30,7 @@ listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
 log.dirs={folder}/data
 offsets.topic.replication.factor=1
 num.partitions=3
+offsets.topic.num.partitions=1
 broker.session.timeout.ms=1500
 broker.heartbeat.interval.ms=300
 message.max.bytes=100000
