@@ -29,7 +29,7 @@ from manager.fields import (
 from manager.observer import Observer
 from reassembly.events import Flow
 from reassembly.objects import Object
-from sensor.picked import file_of
+from sensor.pcapng_file import file_of
 
 if TYPE_CHECKING:
     from engines.outcome import Scanned

@@ -10,12 +10,12 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 from manager.output_settings import OutputSettings
 from reassembly.limits import Limits
-from sensor.fanout import Fanout
 from sensor.noun import noun
 
 # Read by pydantic: a key that nobody knows is a mistake, and so is "10" where a number belongs.
 STRICT: dict[str, Any] = {"extra": "forbid", "strict": True}
 
+Fanout: TypeAlias = Literal["flow", "hash", "hash+defrag", "hash+rollover", "cpu"]  # those of sensor.fanout
 Overlap: TypeAlias = Literal["linux", "windows", "bsd", "first", "last"]
 
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from manager.options import Stop
-from sensor.fanout import Fanout
+from manager.settings import Fanout
 
 _TIMEX = 512  # bytes, more than struct timex has on any architecture; "modes" is 0: only read
 _NOT_SYNCHRONISED = 5  # TIME_ERROR

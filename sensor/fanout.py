@@ -10,18 +10,15 @@ from __future__ import annotations
 
 import socket
 import struct
-from typing import Literal, TypeAlias
 
 from sensor.bpf import handed_over
-
-Fanout: TypeAlias = Literal["flow", "hash", "hash+defrag", "hash+rollover", "cpu"]
 
 # linux/if_packet.h
 SOL_PACKET = 263
 _FANOUT, _FANOUT_DATA = 18, 22
 _HASH, _CPU, _PROGRAM = 0, 2, 6
 _ROLLOVER, _UNIQUE, _DEFRAG = 0x1000, 0x2000, 0x8000
-_WAYS: dict[Fanout, int] = {
+WAYS: dict[str, int] = {
     "flow": _PROGRAM | _DEFRAG,
     "hash": _HASH,
     "hash+defrag": _HASH | _DEFRAG,
@@ -48,12 +45,12 @@ _ADDRESSES, _ONE, _OTHER, _HIGH = range(4)  # what is kept where
 Line = tuple[str, int, int] | tuple[str, int, int, str, str]  # label, code, operand; where to when true, when false
 
 
-def join(given: socket.socket, group: int, way: Fanout) -> None:
+def join(given: socket.socket, group: int, way: str) -> None:
     """Makes a socket one of a group; `NEW_GROUP` makes one (`group_of`). Raises OSError.
 
     With "flow", the n-th sockets of the groups of several interfaces get the same flows.
     """
-    flags = _WAYS[way] | (_UNIQUE if group == NEW_GROUP else 0)
+    flags = WAYS[way] | (_UNIQUE if group == NEW_GROUP else 0)
     given.setsockopt(SOL_PACKET, _FANOUT, struct.pack("=HH", max(group, 0), flags))
     if group == NEW_GROUP and way == "flow":
         described, _kept = handed_over(program())

@@ -15,6 +15,11 @@ _NANOSECONDS = b"\x09"
 _PACKET = struct.Struct("<IIIII")
 
 
+def file_of(alarm: str) -> str:
+    """The name of the file with the packets of an alarm, by the alarm's id."""
+    return f"{alarm}.pcapng"
+
+
 class PcapngFile:
     """An open file that gets a section. Interfaces are described as the first packet of each comes."""
 

@@ -17,7 +17,7 @@ from sensor.captures import DEFAULT_FRAGMENTS
 from sensor.decode import Decoder
 from sensor.noun import noun
 from sensor.packets import ETHERNET, PacketBatch
-from sensor.pcapng_file import Interface, PcapngFile
+from sensor.pcapng_file import Interface, PcapngFile, file_of
 from sensor.records import Records
 from sensor.segments import Chunk
 
@@ -43,11 +43,6 @@ class Wanted:
     def path(self) -> str:
         """Where the packets are written to."""
         return file_of(self.id)
-
-
-def file_of(alarm: str) -> str:
-    """The name of the file with the packets of an alarm, by the alarm's id."""
-    return f"{alarm}.pcapng"
 
 
 class Picker:

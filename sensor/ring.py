@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from sensor import stamps
 from sensor.bpf import handed_over
 from sensor.columns import Headers, Offsets, gather
-from sensor.fanout import SOL_PACKET, Fanout, join
+from sensor.fanout import SOL_PACKET, join
 from sensor.noun import noun
 from sensor.packets import ETHERNET
 from sensor.records import Records
@@ -82,7 +82,7 @@ class SocketOptions:
     program: bytes = b""
     promiscuous: bool = True
     hardware: bool = False
-    fanout: Fanout = "flow"
+    fanout: str = "flow"
 
 
 DEFAULT_OPTIONS = SocketOptions()

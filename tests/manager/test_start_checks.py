@@ -2,14 +2,21 @@
 
 import ctypes
 import time
+from typing import get_args
 
 import pytest
 
 from manager import start_checks
 from manager.options import Stop
+from manager.settings import Fanout
 from manager.start_checks import clock, fanout, free_memory, memory, synchronised
+from sensor.fanout import WAYS
 
 MB = 1 << 20
+
+
+def test_every_way_to_deal_packets_out_can_be_set():
+    assert {*get_args(Fanout)} == {*WAYS}
 
 
 @pytest.mark.parametrize(("ring", "workers", "interfaces"), [(128, 1, 1), (128, 2, 2), (512, 1, 1)])
