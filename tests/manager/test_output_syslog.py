@@ -156,6 +156,16 @@ def test_what_the_other_host_has_not_acknowledged_has_not_been_sent(made):
             target.send([record(number, note="x" * 10_000) for number in range(20)])
 
 
+def test_a_link_that_is_slow_has_time(made):
+    """Longer than the time-out altogether, but never so long for nothing."""
+    with Stream(pause=0.02) as receiver:
+        target = made(receiver.address, timeout=0.5)
+        many = [record(number, note="x" * 100_000) for number in range(60)]
+        assert target.send(many).stored == 60
+        assert len(receiver.take(60)) == 60
+        target.close()
+
+
 def test_over_tls(made, tls):
     with Stream(folder=tls) as receiver:
         target = made(receiver.address, transport="tls", ca_file=f"{tls}/ca.pem")
