@@ -13,7 +13,8 @@ URL = "of the server (default: those of the settings)"
 def _elastic_setup(given: Namespace) -> int:
     from manager.elastic_setup import Asked, set_up
 
-    return set_up(Asked(given.url, given.config, given.dry_run, given.check, tuple(given.retention)))
+    asked = Asked(given.url, given.config, given.dry_run, given.check, tuple(given.retention), given.ilm)
+    return set_up(asked)
 
 
 def _elastic_status(given: Namespace) -> int:
@@ -43,6 +44,8 @@ def elastic_commands(commands: Any) -> None:
     setup.add_argument("--check", action="store_true", help="changes nothing, says what differs")
     words = "how long documents of a kind are kept: object=30d (repeatable; what the server has stays otherwise)"
     setup.add_argument("--retention", metavar="KIND=DAYS", type=_retention, action="append", default=[], help=words)
+    words = "a policy of index lifecycle management that holds in the place of --retention (what the server has stays)"
+    setup.add_argument("--ilm", metavar="POLICY", help=words)
     takes_config(setup, json=False)
     words = "Shows whether documents can be stored, and how many wait."
     status = command(commands, "status", _elastic_status, words, "Exit code: 0, or 2 when they can't be.")

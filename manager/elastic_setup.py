@@ -32,19 +32,25 @@ ABSENT = "(nothing)"
 
 @noun
 class Asked:
-    """`retention`: days by dataset; of those not named, what the server has stays."""
+    """`retention`: days by dataset; of those not named, what the server has stays. `policy`: of ILM, likewise."""
 
     url: str | None = None
     config: str | None = None
     dry_run: bool = False
     check: bool = False
     retention: tuple[tuple[str, int], ...] = ()
+    policy: str | None = None
+
+    @property
+    def optional(self) -> list[Template]:
+        """What a server may refuse."""
+        return [*schema.better(), *([schema.lifecycle(self.policy)] if self.policy else [])]
 
 
 def set_up(asked: Asked, dynamic: Dynamic = "false") -> int:
     """The command. Raises Stop when the server can't be reached, or refuses. `dynamic`: tests are strict."""
     if asked.dry_run:
-        sys.stdout.write(schema.text(_dry(dict(asked.retention))))
+        sys.stdout.write(schema.text(_dry(asked)))
         return 0
     settings = effective(asked.config)[0].elasticsearch
     if asked.url is not None:
@@ -59,8 +65,8 @@ def set_up(asked: Asked, dynamic: Dynamic = "false") -> int:
         with client(settings) as server:
             wanted = [*schema.templates(dynamic, _kept(server) | dict(asked.retention))]
             if asked.check:
-                return _check(server, wanted)
-            _say(_done(server, wanted))
+                return _check(server, wanted, asked.optional)
+            _say(_done(server, wanted, asked.optional))
     except ApiError as error:
         raise Stop(f"{settings.urls[0]}: {refusal(error.status_code, error.body)}") from None
     except TransportError as error:
@@ -80,9 +86,9 @@ def refusal(status: int, body: Any) -> str:
     return f"it answered {status}: {reason}"
 
 
-def _dry(retention: dict[str, int]) -> Body:
+def _dry(asked: Asked) -> Body:
     """Everything that a server would be given, as the requests that do it."""
-    every = [*schema.templates(retention=retention), *schema.better(), schema.role()]
+    every = [*schema.templates(retention=dict(asked.retention)), *asked.optional, schema.role()]
     return {f"PUT {_path(one)}": one.body for one in every}
 
 
@@ -128,10 +134,10 @@ def _kept(server: Elasticsearch) -> dict[str, int]:
     return kept
 
 
-def _done(server: Elasticsearch, wanted: list[Template]) -> Iterator[str]:
+def _done(server: Elasticsearch, wanted: list[Template], optional: list[Template]) -> Iterator[str]:
     """Puts what isn't there or differs; a line for each."""
     yield from (_put(server, template) for template in wanted if template.kind == "component")
-    yield from (_tried(server, template) for template in schema.better())
+    yield from (_tried(server, template) for template in optional)
     yield from (_put(server, template) for template in wanted if template.kind == "index")
     yield _role(server)
     for name, _ in _outdated(server):
@@ -153,7 +159,7 @@ def _tried(server: Elasticsearch, template: Template) -> str:
     try:
         return _put(server, template)
     except BadRequestError:
-        return f"{template.name}: left out, this server has no such type"
+        return f"{template.name}: left out, this server does not take it"
 
 
 def _role(server: Elasticsearch) -> str:
@@ -169,9 +175,9 @@ def _role(server: Elasticsearch) -> str:
         return f"role {role.name}: not made, {refusal(error.status_code, error.body)}"
 
 
-def _check(server: Elasticsearch, wanted: list[Template]) -> int:
+def _check(server: Elasticsearch, wanted: list[Template], optional: list[Template]) -> int:
     """Prints what differs."""
-    if _say(_differing(server, wanted)):
+    if _say(_differing(server, wanted, optional)):
         return 2
     sys.stdout.write("no difference\n")
     return 0
@@ -179,17 +185,17 @@ def _check(server: Elasticsearch, wanted: list[Template]) -> int:
 
 def drift(server: Elasticsearch) -> list[str]:
     """How a server differs from what it is given. Raises ApiError and TransportError."""
-    return [*_differing(server, [*schema.templates(retention=_kept(server))])]
+    return [*_differing(server, [*schema.templates(retention=_kept(server))], [*schema.better()])]
 
 
-def _differing(server: Elasticsearch, wanted: list[Template]) -> Iterator[str]:
+def _differing(server: Elasticsearch, wanted: list[Template], optional: list[Template]) -> Iterator[str]:
     """How the server differs from what it should have. What only some servers take may be missing."""
     for template in wanted:
         if (there := _there(server, template)) is None:
             yield f"{template.name}: missing"
         else:
             yield from differences(template, there)
-    for template in schema.better():
+    for template in optional:
         if (there := _there(server, template)) is not None:
             yield from differences(template, there)
     for name, fields in _outdated(server):

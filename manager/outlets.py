@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 ELASTIC = "elasticsearch"  # the name of its cursor
 KEPT = 64 << 20  # bytes of documents that wait for a disk that is full
 LOOK = 0.05  # seconds
+END = 5.0  # seconds that all of them have to end
 
 
 class Outlets:
@@ -88,8 +89,9 @@ class Outlets:
         self._spooler.close()
         for shipper in self._shippers.values():
             shipper.end()
+        until = time.monotonic() + END
         for shipper in self._shippers.values():
-            shipper.close()
+            shipper.close(max(until - time.monotonic(), 0.0))
 
     def _tell(self, message: str) -> None:
         """What the operator has to know is a document as well."""

@@ -29,7 +29,7 @@ PASSWORD = "TAPSCAN_KAFKA_PASSWORD"
 TOO_LARGE = ("MSG_SIZE_TOO_LARGE", "RECORD_LIST_TOO_LARGE", "INVALID_RECORD")
 REFUSED = (
     "TOPIC_AUTHORIZATION_FAILED", "CLUSTER_AUTHORIZATION_FAILED", "SASL_AUTHENTICATION_FAILED", "_AUTHENTICATION",
-    "TOPIC_EXCEPTION", "_UNKNOWN_TOPIC", "UNKNOWN_TOPIC_OR_PART",
+    "TOPIC_EXCEPTION", "_UNKNOWN_TOPIC", "UNKNOWN_TOPIC_OR_PART", "_SSL",
 )  # fmt: skip
 
 
@@ -55,7 +55,7 @@ class KafkaTarget:
         self._certificates = certificates(settings) if settings.tls else {}
         self._chosen = Chosen(settings.datasets, settings.format)
         self._producer: Producer | None = None
-        self._trouble = ""  # what the client says of its connections
+        self._trouble: KafkaError | None = None  # what the client says of its connections
 
     def send(self, records: Sequence[Record]) -> Outcome:
         """Raises Later and Refused when nothing of it was taken."""
@@ -66,7 +66,8 @@ class KafkaTarget:
                 alone = len(items) > 1 and _name(error) in TOO_LARGE  # a broker refuses what came with it as well
                 self._judge(item, self._produced([item])[0] if alone else error, outcome)
         if outcome.again and not outcome.stored and not outcome.dead:
-            raise Later(outcome.why)
+            self.close()
+            raise (Refused if _name(self._trouble) in REFUSED else Later)(outcome.why)
         return outcome
 
     def _produced(self, items: Sequence[Item]) -> list[KafkaError | str | None]:
@@ -116,18 +117,20 @@ class KafkaTarget:
         if not isinstance(error, str) and error.fatal():
             self.close()
         outcome.again.append(item.record)
-        outcome.why = self._trouble or why
+        outcome.why = self._trouble.str() if self._trouble else why
 
     def _ready(self) -> Producer:
         from confluent_kafka import Producer
 
         if self._producer is None:
             self._producer = Producer(self._words() | {"error_cb": self._heard, "logger": CLIENT})
-        self._trouble = ""
+        self._trouble = None
         return self._producer
 
     def _heard(self, error: KafkaError) -> None:
-        self._trouble = error.str()
+        """That all brokers are down says less than what was said before."""
+        if self._trouble is None or error.name() != "_ALL_BROKERS_DOWN":
+            self._trouble = error
 
     def _words(self) -> dict[str, Any]:
         """As librdkafka calls them."""

@@ -15,7 +15,7 @@ import ssl
 import struct
 import termios
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from manager.bulk import Later, Outcome, Refused
 from manager.chosen import Chosen
@@ -27,8 +27,9 @@ from manager.syslog_message import bounded, framed, message
 
 log = logging.getLogger(__name__)
 
-LOOK = 0.002  # seconds between two looks at what has been acknowledged, at first
-VERDICT = 1.0  # seconds that a receiver has to refuse us
+LOOK, LONGEST_LOOK = 0.002, 0.1  # seconds between two looks at what has been acknowledged, at first and later
+PIECE = 1 << 16  # bytes that a slow link takes in time
+VERDICT = 3.0  # seconds that a receiver has to refuse us
 SIOCOUTQ = termios.TIOCOUTQ  # tcp(7): bytes that aren't acknowledged
 
 
@@ -82,10 +83,9 @@ class SyslogTarget:
         if _closed(connection):
             self._leave()
             connection = self._connected()
-        connection.sendall(data)
-        for _ in _waits(self._settings.timeout):
-            if not _unacknowledged(connection):
-                break
+        for start in range(0, len(data), PIECE):
+            connection.sendall(data[start : start + PIECE])  # the time-out is for each
+        _arrived(connection, self._settings.timeout)
         if _closed(connection):
             raise ConnectionResetError(None, "the receiver has closed the connection")
 
@@ -150,14 +150,16 @@ def _unacknowledged(connection: socket.socket) -> int:
     return int(count)
 
 
-def _waits(seconds: float) -> Iterator[None]:
-    """Looks again and again. Raises TimeoutError."""
-    until, pause = time.monotonic() + seconds, LOOK
-    while time.monotonic() < until:
-        yield
+def _arrived(connection: socket.socket, seconds: float) -> None:
+    """Returns when all is acknowledged. Raises TimeoutError when nothing more is for so many seconds."""
+    left, since, pause = _unacknowledged(connection), time.monotonic(), LOOK
+    while left:
+        if time.monotonic() - since > seconds:
+            raise TimeoutError(None, "it takes no more")
         time.sleep(pause)
-        pause = min(2 * pause, 0.1)
-    raise TimeoutError(None, "it takes no more")
+        pause = min(2 * pause, LONGEST_LOOK)
+        if (now := _unacknowledged(connection)) < left:
+            left, since = now, time.monotonic()
 
 
 def _why(error: OSError) -> str:

@@ -22,7 +22,7 @@ Dynamic: TypeAlias = Literal["false", "strict"]
 
 PRIORITY = 500  # Elasticsearch's own logs-*-* and metrics-*-* have 100
 LONGEST = 1024  # characters of a keyword that is indexed; longer ones are stored all the same
-SETTINGS, ECS, OWN = "tapscan@settings", "tapscan@ecs", "tapscan@own"
+SETTINGS, ECS, OWN, ILM = "tapscan@settings", "tapscan@ecs", "tapscan@own", "tapscan@ilm"
 STREAMS = "logs-tapscan.*", "metrics-tapscan.*"
 
 # days that documents are kept, by dataset
@@ -109,6 +109,11 @@ def better() -> Iterator[Template]:
         yield _component(f"tapscan@{kind}", {"mappings": {"properties": properties(found)}})
 
 
+def lifecycle(policy: str) -> Template:
+    """A policy of index lifecycle management that holds for all streams, before their own retention."""
+    return _component(ILM, {"settings": {"index": {"lifecycle": {"name": policy}}}})
+
+
 def role() -> Template:
     """Who writes documents: may add, and neither read, change nor delete."""
     indices = [{"names": list(STREAMS), "privileges": ["create_doc", "auto_configure"]}]
@@ -153,7 +158,7 @@ def _component(name: str, body: Body) -> Template:
 
 def _index(dataset: str, days: int) -> Template:
     name = stream(dataset)
-    optional = [*(f"tapscan@{kind}" for kind in BETTER), "tapscan@custom", f"{name}@custom"]
+    optional = [*(f"tapscan@{kind}" for kind in BETTER), ILM, "tapscan@custom", f"{name}@custom"]
     body = {
         "index_patterns": [f"{name}-*"],
         "priority": PRIORITY,

@@ -86,13 +86,13 @@ class Shipper:
 
     def _once(self, delivery: Delivery) -> None:
         batch = self._cursor.read(MOST, MOST_BYTES)
-        if batch.lost:
-            self.progress.lost += batch.lost
-            self._tell(f"{batch.lost} documents fell off the full spool before {self._receiver.name} had them")
         if batch.records and not delivery.deliver(batch.records):
             return
         if batch.end != self._cursor.position:
             self._cursor.commit(batch.end)
+        if batch.lost:  # of what is committed, so that none counts twice
+            self.progress.lost += batch.lost
+            self._tell(f"{batch.lost} documents fell off the full spool before {self._receiver.name} had them")
         self._say(SAID)
         if not batch.records:
             self._ending.wait(IDLE)

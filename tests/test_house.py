@@ -164,6 +164,15 @@ def test_engines_are_whole(engine):
     assert re.search(rf"^\| `{engine}`", README, re.M), f"README's table of engines has no row `{engine}`"
 
 
+@pytest.mark.parametrize(
+    "path", [path for path in SOURCES if "Target:" in path.read_text()], ids=lambda path: path.stem
+)
+def test_outputs_are_whole(path):
+    kind = path.stem.removeprefix("output_")
+    assert (ROOT / f"tests/manager/test_{path.stem}.py").exists(), f"{kind} has no test file"
+    assert re.search(rf"^\| `{kind}`", README, re.M), f"README's table of outputs has no row `{kind}`"
+
+
 def test_all_packages_are_in_the_wheel_and_no_others():
     listed = set(PROJECT["tool"]["setuptools"]["packages"])
     there = {str(path.parent.relative_to(ROOT)).replace("/", ".") for path in SOURCES}

@@ -82,7 +82,7 @@ def test_it_makes_everything_once(elastic, setup):
     made = [line.removesuffix(": made") for line in lines if line.endswith(": made")]
     assert made == [*COMPONENTS, *INDEXES]
     assert [line for line in lines if "made" not in line] == [
-        *(f"{name}: left out, this server has no such type" for name in BETTER),
+        *(f"{name}: left out, this server does not take it" for name in BETTER),
         "role tapscan_writer: left out, this server has no security",
     ]
     code, again = setup()
@@ -204,6 +204,23 @@ def test_documents_of_all_cases_are_stored_by_a_strict_server(strict, namespace,
 @given(documents())
 def test_documents_of_any_nouns_are_stored_by_a_strict_server(strict, namespace, every):
     assert stored(strict, every, namespace) == []
+
+
+def test_a_server_without_lifecycle_management_is_told_of_none(setup):
+    code, lines = setup("--ilm", "tapscan-90-days")
+    assert code == 0
+    assert "tapscan@ilm: left out, this server does not take it" in lines
+    assert setup("--check", "--ilm", "tapscan-90-days")[0] == 0
+
+
+def test_a_lifecycle_policy_holds_for_all_streams(capfd):
+    assert do(["elastic", "setup", "--dry-run", "--ilm", "mine"]) == 0
+    told = json.loads(capfd.readouterr().out)
+    made = told["PUT /_component_template/tapscan@ilm"]["template"]
+    assert made == {"settings": {"index": {"lifecycle": {"name": "mine"}}}}
+    indexes = [body for path, body in told.items() if path.startswith("PUT /_index_template/")]
+    assert len(indexes) == 8
+    assert all("tapscan@ilm" in body["composed_of"] for body in indexes)
 
 
 def test_dry_run_prints_what_would_be_sent_and_asks_nobody(capfd):

@@ -8,7 +8,7 @@ import pytest
 from kafka import Kafka
 from receivers import document, record
 
-from manager.bulk import Later
+from manager.bulk import Later, Refused
 from manager.output_kafka import KafkaTarget
 from manager.output_settings import KafkaSettings
 
@@ -77,6 +77,20 @@ def test_nobody_there(target):
     made = target(address="127.0.0.1:9", timeout=0.5)
     with pytest.raises(Later, match=r"(?i)refused|timed out"):
         made.send([record(1)])
+
+
+def test_by_tls_with_a_certificate_and_a_password(kafka, target, tmp_path):
+    for name, word in (("right", "a word"), ("wrong", "another")):
+        (tmp_path / name).write_text(f"{word}\n")
+    ours = {"cert_file": f"{kafka.tls}/cert.pem", "key_file": f"{kafka.tls}/key.pem"}
+    who = {"username": "tapscan", "mechanism": "PLAIN", "password_file": str(tmp_path / "right")}
+    words = {"address": kafka.secure, "tls": True, "ca_file": f"{kafka.tls}/ca.pem"} | ours | who
+    assert target("secret", **words).send([record(1), record(2)]).stored == 2
+    assert len(kafka.messages("secret", 2)) == 2
+    with pytest.raises(Refused, match=r"(?i)authentication"):
+        target(**words | {"password_file": str(tmp_path / "wrong")}, timeout=2.0).send([record(1)])
+    with pytest.raises(Refused, match=r"(?i)certificate"):
+        target(**words | {"ca_file": None}, timeout=2.0).send([record(1)])
 
 
 def test_a_broker_that_is_killed_and_comes_back(kafka, target):

@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from certificates import certificates
 from elastic_node import KEPT, Lacking, free_port, java
 
 VERSION = "4.1.1"
@@ -24,16 +25,24 @@ OPTIONS = "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx256m"
 SETTINGS = """process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},SASL_SSL://127.0.0.1:{secure}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL
 log.dirs={folder}/data
 offsets.topic.replication.factor=1
 num.partitions=3
+offsets.topic.num.partitions=1
 broker.session.timeout.ms=1500
 broker.heartbeat.interval.ms=300
 message.max.bytes=100000
 group.initial.rebalance.delay.ms=0
+sasl.enabled.mechanisms=PLAIN
+listener.name.sasl_ssl.plain.sasl.jaas.config={module} required user_tapscan="a word";
+ssl.keystore.type=PEM
+ssl.keystore.location={folder}/store.pem
+ssl.truststore.type=PEM
+ssl.truststore.location={tls}/ca.pem
+ssl.client.auth=required
 """
 
 
@@ -57,19 +66,26 @@ def jars():
 
 
 class Kafka:
-    """One in a folder of its own; it can be killed, and comes back with its data."""
+    """One in a folder of its own; it can be killed, and comes back with its data.
+
+    `address`: for everybody; `secure`: by TLS, with a certificate of the folder `tls`, for "tapscan" with "a word".
+    """
 
     def __init__(self):
         self.folder = Path(tempfile.mkdtemp(prefix="tapscan-kafka-"))
         self.port = free_port()
-        self.address = f"127.0.0.1:{self.port}"
+        secure = free_port()
+        self.address, self.secure = f"127.0.0.1:{self.port}", f"127.0.0.1:{secure}"
         self._process = None
         try:
             self._java = [java("8.19.0") / "bin/java", *OPTIONS, "-cp", f"{jars()}/*"]
         except Lacking as lacking:
             pytest.skip(str(lacking))
-        self._settings = self.folder / "server.properties"
-        given = {"port": self.port, "controller": free_port(), "folder": self.folder}
+        self._settings, self.tls = self.folder / "server.properties", certificates(self.folder / "tls")
+        both = (Path(self.tls, name).read_text() for name in ("key.pem", "cert.pem"))
+        (self.folder / "store.pem").write_text("".join(both))
+        given = {"port": self.port, "controller": free_port(), "folder": self.folder, "tls": self.tls}
+        given |= {"secure": secure, "module": "org.apache.kafka.common.security.plain.PlainLoginModule"}
         self._settings.write_text(SETTINGS.format(**given))
         words = ["kafka.tools.StorageTool", "format", "-t", "AAAAAAAAAAAAAAAAAAAAAA", "-c", self._settings]
         subprocess.run([*self._java, *words], check=True, capture_output=True)

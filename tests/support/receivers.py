@@ -62,8 +62,9 @@ class Receiver:
 class Stream(Receiver):
     """TCP, or TLS with the certificates of a folder: frames with octet counting (RFC 6587). `asks`: who is there?"""
 
-    def __init__(self, port=0, folder=None, asks=False):
+    def __init__(self, port=0, folder=None, asks=False, pause=0.0):
         super().__init__()
+        self._pause = pause  # seconds between two messages, in which nothing is read
         self._context = None
         if folder is not None:
             self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -73,6 +74,8 @@ class Stream(Receiver):
                 self._context.verify_mode = ssl.CERT_REQUIRED
         self._open = []
         self._listener = socket.create_server((HOST, port))
+        if pause:
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
         self.port = self._listener.getsockname()[1]
         self.address = f"{HOST}:{self.port}"
         self._runs(self._accept)
@@ -92,6 +95,7 @@ class Stream(Receiver):
             with connection, connection.makefile("rb") as file:
                 while count := b"".join(iter(lambda: file.read(1).strip(), b"")):
                     self.came.put(file.read(int(count)))
+                    threading.Event().wait(self._pause)
 
     def hang_up(self):
         """Ends every connection that there is."""
