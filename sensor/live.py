@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sensor.captures import DEFAULT_FRAGMENTS, FragmentLimits
+from sensor.captures import BATCH_BYTES, DEFAULT_FRAGMENTS, FragmentLimits
 from sensor.clock import Clock, Jump
 from sensor.decode import Decoder
 from sensor.packets import PacketBatch
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 TICK = 0.1  # seconds without a packet after which we say what time it is
 GATHER = 0.001  # seconds between two looks: under load, many packets together cost less; a lone one doesn't wait
-PORTION = 8 << 20  # bytes of a batch: what is read of a full ring at once would take several times its memory
+PORTION = 4096  # packets of a batch: what is read of a full ring at once would take several times its memory
 LASTS = 1.0  # seconds after which much at a time is more than a burst
 MILLION = 1_000_000
 SETTLED = RingSize().settled
@@ -134,15 +134,15 @@ class Live:
 
 
 def portions(blocks: list[Taken]) -> Iterator[list[Taken]]:
-    """Blocks in batches of about PORTION; they are let go of on the way."""
+    """Blocks in batches of about BATCH_BYTES or PORTION; they are let go of on the way."""
     blocks.reverse()
-    part, size = [], 0
+    part, size, packets = [], 0, 0
     while blocks:
         part.append(block := blocks.pop())
-        size += len(block[0])
-        if size >= PORTION or not blocks:
+        size, packets = size + len(block[0]), packets + len(block[1])
+        if size >= BATCH_BYTES or packets >= PORTION or not blocks:
             yield part
-            part, size = [], 0
+            part, size, packets = [], 0, 0
 
 
 class Least:

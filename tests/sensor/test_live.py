@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from span import needed, run
 
 from sensor import live
+from sensor.captures import BATCH_BYTES
 from sensor.clock import Clock, Jump
 from sensor.live import PORTION, SETTLED, Least, Live, Order, portions
 from sensor.packets import ETHERNET, PacketBatch
@@ -211,20 +212,15 @@ def test_a_burst_is_no_backlog():
     assert told == [0.0] * 11 + [0.1] * 4 + [0.9, 0.2, 0.2]
 
 
-@given(st.lists(st.integers(0, PORTION)))
+@given(st.lists(st.tuples(st.integers(0, BATCH_BYTES), st.integers(0, PORTION))))
 def test_a_full_ring_is_read_in_portions(sizes):
-    class Part:
-        """As long as it says."""
-
-        def __init__(self, size):
-            self.size = size
-
-        def __len__(self):
-            return self.size
-
-    given = [(Part(size), None) for size in sizes]
-    found = [list(one) for one in portions(list(given))]
-    assert [part for one in found for part in one] == given
+    given = [(range(size), range(packets)) for size, packets in sizes]  # as long as they say
+    found = list(portions(list(given)))
+    assert [block for part in found for block in part] == given
     assert all(found)
-    for one in found:
-        assert sum(len(part) for part, _ in one[:-1]) < PORTION
+    for part in found:
+        assert sum(len(buffer) for buffer, _ in part[:-1]) < BATCH_BYTES
+        assert sum(len(records) for _, records in part[:-1]) < PORTION
+    for part in found[:-1]:
+        full = sum(len(buffer) for buffer, _ in part), sum(len(records) for _, records in part)
+        assert full[0] >= BATCH_BYTES or full[1] >= PORTION
