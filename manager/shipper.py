@@ -47,6 +47,7 @@ class Shipper:
         self._cursor = Cursor(folder, receiver.name)
         self._ending = Event()
         self._said, self._stored = 0.0, 0  # the last word, and how many had been stored then
+        self._silent = False  # the disk doesn't take it, which has been said
         self._thread = Thread(target=self._run, name=f"to {receiver.name}", daemon=True)
         self._thread.start()
 
@@ -109,8 +110,11 @@ class Shipper:
         try:
             path.with_suffix(".part").write_text(text)
             path.with_suffix(".part").replace(path)
+            self._silent = False
         except OSError as error:
-            log.error("%s can't be written: %s", path, error.strerror)
+            if not self._silent:
+                log.error("%s can't be written: %s", path, error.strerror)
+            self._silent = True
 
 
 def dead_letters(folder: Path, name: str) -> Path:
