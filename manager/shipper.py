@@ -17,7 +17,7 @@ from threading import Event, Thread
 
 from manager.cursor import Cursor
 from manager.dead_letters import DeadLetters
-from manager.delivery import MOST, Delivery, Progress, Target
+from manager.delivery import MOST, MOST_DOUBLED, Delivery, Progress, Target
 from manager.ecs import timestamp
 from sensor.noun import noun
 
@@ -65,24 +65,23 @@ class Shipper:
             while not self._cursor.acquire():  # another process ships
                 if self._ending.wait(IDLE):
                     return
-            self._ship()
-        except Exception:  # one sink: the others, and what is captured, go on
-            log.exception("%s: shipping has ended; documents stay in the spool", self._receiver.name)
+            with contextlib.closing(self._receiver.make()) as target:
+                self._ship(target)
         finally:
             self._cursor.close()
 
-    def _ship(self) -> None:
+    def _ship(self, target: Target) -> None:
         dead = DeadLetters(dead_letters(self._folder, self._receiver.name))
-        with contextlib.closing(self._receiver.make()) as target:
-            self._deliver(Delivery(self._receiver.name, target, dead, self._tell, self._ending))
-
-    def _deliver(self, delivery: Delivery) -> None:
+        delivery = Delivery(self._receiver.name, target, dead, self._tell, self._ending)
         self.progress, delivery.look = delivery.progress, lambda: self._say(SAID)
         while not self._ending.is_set():
             try:
                 self._once(delivery)
             except OSError as error:
                 delivery.pause(5, f"{error.filename or self._folder}: {error.strerror}")
+            except Exception as error:  # one sink: the others, and what is captured, go on; so does this, in a while
+                log.exception("%s: something went wrong", self._receiver.name)
+                delivery.pause(MOST_DOUBLED, repr(error))
         self._say()
 
     def _once(self, delivery: Delivery) -> None:
