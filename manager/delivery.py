@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 MOST = 1000  # documents of a request
 GROWTH = 16  # by this part requests grow after one that was too large: to grow is to waste one request, again and again
+MOST_DOUBLED = 10  # times: an outage may last for days
 SHORTEST, LONGEST = 0.5, 10.0  # seconds between two tries
 REFUSED = 60.0  # seconds until it looks whether we may write now
 
@@ -111,7 +112,7 @@ class Delivery:
         self.progress.trouble = why
         self.progress.tries += 1
         self.look()
-        self._ending.wait(min(SHORTEST * 2 ** (tries - 1), LONGEST) * random.uniform(0.5, 1.5))
+        self._ending.wait(min(SHORTEST * 2 ** min(tries - 1, MOST_DOUBLED), LONGEST) * random.uniform(0.5, 1.5))
 
     def _well(self) -> None:
         if self.progress.trouble:

@@ -66,8 +66,9 @@ def kuery(text: str) -> Body:
 
 
 def _columns(panel: Source) -> Iterator[tuple[str, Body]]:
+    """Time last of what is grouped by: the same few values run through a whole picture, not those of each moment."""
     metrics = [*_metrics(panel)]
-    for number, by in enumerate(panel.get("by", ())):
+    for number, by in sorted(enumerate(panel.get("by", ())), key=lambda one: "time" in one[1]):
         yield f"b{number}", _breakdown(by, dict(metrics))
     yield from metrics
 

@@ -62,6 +62,12 @@ def test_what_fails_is_tried_again_for_ever_and_said_once(letters, caplog):
     assert [one.levelname for one in caplog.records] == ["ERROR", "WARNING"]
 
 
+def test_an_outage_of_days_is_survived(letters, monkeypatch):
+    monkeypatch.setattr(room, "LONGEST", 0.0)
+    receiver = Receiver(*[Later("gone")] * 3000)
+    assert delivered(receiver, letters)[0]
+
+
 def test_only_what_was_not_taken_is_sent_again(letters):
     half = [lambda sent: Outcome(stored=len(sent) // 2, again=list(sent[::2]), why="429")] * 3
     receiver = Receiver(*half)
