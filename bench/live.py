@@ -165,7 +165,7 @@ def _tapscan(home: Path, play: Callable[[], None], hurt: bool = False) -> Watche
 
 
 def _kill_worker(sensor: int) -> None:
-    listed = subprocess.run(["pgrep", "-P", str(sensor)], capture_output=True, text=True, check=True)
+    listed = subprocess.run(["pgrep", "-P", str(sensor), "tapscan-worker"], capture_output=True, text=True, check=True)
     os.kill(int(listed.stdout.split()[0]), signal.SIGKILL)
 
 
@@ -173,7 +173,7 @@ def _told(cost: Cost, started: float, out: Path) -> Watched:
     packets, lost, latency = 0, 0, []
     for document in map(json.loads, out.open("rb")):
         own: dict[str, Any] = document["tapscan"]
-        if document["event"]["dataset"] == "tapscan.sensor":
+        if "sensor" in own:
             packets += own["sensor"]["packets"]
             lost += own["sensor"]["lost_packets"]
         elif document["event"]["dataset"] == "tapscan.object":
