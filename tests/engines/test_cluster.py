@@ -98,6 +98,8 @@ def test_a_process_that_somebody_kills_while_it_scans_costs_nothing(pool):
         os.kill(pid, signal.SIGKILL)
     told = drained(pool, 12)
     assert {statuses(verdicts) for verdicts in told.values()} == {RIGHT}
+    (verdicts,) = scan(pool, b"x").values()  # who had nothing to do is missed when it is asked
+    assert statuses(verdicts) == RIGHT
     until(lambda: pool.counters["cluster.actor_died"] - before >= 2)
 
 
