@@ -7,12 +7,11 @@ never from the settings themselves. It tries nothing twice: who asks knows what 
 from __future__ import annotations
 
 import logging
-import os
 import ssl
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from manager.options import Stop
+from manager.secrets import secret
 from manager.settings import ElasticsearchSettings
 
 if TYPE_CHECKING:
@@ -43,25 +42,14 @@ def client(settings: ElasticsearchSettings) -> Elasticsearch:
 
 
 def _identity(settings: ElasticsearchSettings) -> dict[str, Any]:
-    if key := _secret(settings.api_key_file, KEY, "api_key_file"):
+    if key := secret("elasticsearch.api_key_file", settings.api_key_file, KEY):
         return {"api_key": key}
     if not settings.username:
         return {}
-    if (password := _secret(settings.password_file, PASSWORD, "password_file")) is None:
+    password = secret("elasticsearch.password_file", settings.password_file, PASSWORD)
+    if password is None:
         raise Stop(f"elasticsearch.username is given and no password: name a password_file, or set {PASSWORD}")
     return {"basic_auth": (settings.username, password)}
-
-
-def _secret(path: str | None, variable: str, key: str) -> str | None:
-    if path is None:
-        return os.environ.get(variable) or None
-    try:
-        text = Path(path).read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise Stop(f"elasticsearch.{key}: {path}: {getattr(error, 'strerror', None) or 'no text'}") from None
-    if not text:
-        raise Stop(f"elasticsearch.{key}: {path} is empty")
-    return text
 
 
 def _certificates(settings: ElasticsearchSettings) -> ssl.SSLContext:

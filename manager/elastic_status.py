@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 import time
@@ -34,7 +33,7 @@ from manager.report import console, plain_table
 from manager.rows import size
 from manager.run import say
 from manager.settings import Settings
-from manager.shipper import MOST_BYTES, dead_letters, status
+from manager.shipper import MOST_BYTES, dead_letters, state
 from manager.spool import Record, Spool
 from manager.visible import visible
 
@@ -55,7 +54,8 @@ def settings_for(config: str | None, url: str | None) -> Settings:
 def show_status(config: str | None, url: str | None, as_json: bool) -> int:
     """Prints how it goes; 2 when documents can't be stored at present."""
     settings = settings_for(config, url)
-    known = {"server": _server(settings), "spool": _spool(spool_folder(settings))}
+    folder = spool_folder(settings)
+    known = {"server": _server(settings), "spool": {"directory": str(folder)} | state(folder, ELASTIC)}
     if as_json:
         sys.stdout.buffer.write(orjson.dumps(known, option=orjson.OPT_APPEND_NEWLINE))
     else:
@@ -79,25 +79,6 @@ def _server(settings: Settings) -> dict[str, Any]:
         except (ApiError, TransportError) as error:
             found["error"] = said(error)
     return found
-
-
-def _spool(folder: Path) -> dict[str, Any]:
-    """What waits, and what the process that ships says of itself."""
-    found: dict[str, Any] = {"directory": str(folder)}
-    if not folder.is_dir():
-        return found
-    with contextlib.suppress(OSError, ValueError):
-        found |= json.loads(status(folder, ELASTIC).read_bytes())
-    cursor = Cursor(folder, ELASTIC)
-    behind = cursor.behind()
-    cursor.close()
-    letters = sum(1 for _ in DeadLetters(dead_letters(folder, ELASTIC)))
-    return found | {
-        "waiting": behind.records,
-        "waiting_bytes": behind.bytes,
-        "oldest_seconds": round(behind.seconds, 1),
-        "dead_letters": letters,
-    }
 
 
 def _sentences(known: dict[str, Any]) -> Iterator[Text]:

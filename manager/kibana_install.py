@@ -19,6 +19,7 @@ from urllib.parse import quote
 from manager import schema
 from manager.kibana import FLOOR, ndjson
 from manager.options import Stop
+from manager.secrets import read
 from manager.visible import visible
 from sensor.noun import noun
 
@@ -166,10 +167,7 @@ def _identity(asked: Asked) -> dict[str, str]:
 
 
 def _secret(path: str, option: str) -> str:
-    try:
-        text = Path(path).read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise Stop(f"{option}: {path}: {getattr(error, 'strerror', None) or 'no text'}") from None
+    text = read(option, path)
     if not text or not text.isprintable():
         raise Stop(f"{option}: {path}: {'more than one line' if text else 'is empty'}")
     return text

@@ -25,8 +25,9 @@ from manager.options import Stop
 from manager.privileges import leave, named
 from sensor.noun import noun
 
-CLONE = {"x86_64": 56, "aarch64": 220}  # its number
+_CLONE = {"x86_64": 56, "aarch64": 220}  # its number
 _CLONE_PARENT = 0x8000
+POSSIBLE = platform.machine() in _CLONE  # whether there can be a nursery
 MESSAGE = 1 << 16
 MODULES = ("manager.capture_worker", "manager.recorder")
 DESCRIPTORS = 253  # of one message (SCM_MAX_FD)
@@ -72,7 +73,7 @@ def main(descriptor: int) -> None:
 def _forked() -> int:
     """As fork(2), but a child of our parent. This process has a single thread, so that nothing else is to be said."""
     libc = ctypes.CDLL(None, use_errno=True)
-    pid: int = libc.syscall(CLONE[platform.machine()], _CLONE_PARENT | signal.SIGCHLD, 0, 0, 0, 0)
+    pid: int = libc.syscall(_CLONE[platform.machine()], _CLONE_PARENT | signal.SIGCHLD, 0, 0, 0, 0)
     return pid
 
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from manager.bulk import Later, Outcome
 from manager.chosen import Chosen
 from manager.output_settings import FileSettings
-from manager.rotation import Rotation, keep_name
+from manager.rotation import Rotation
 from manager.spool import Record
-from sensor.files import write_all
+from sensor.files import keep_names, write_all
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class FileTarget:
                 os.ftruncate(descriptor, size)
                 raise
             if not size:
-                keep_name(self._path.parent)
+                keep_names(self._path.parent)
         finally:
             os.close(descriptor)
 

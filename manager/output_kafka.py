@@ -16,8 +16,8 @@ from manager.bulk import Dead, Later, Outcome, Refused
 from manager.chosen import Chosen, Item
 from manager.leaves import at
 from manager.options import Stop
-from manager.output_secrets import secret
 from manager.output_settings import KafkaSettings
+from manager.secrets import secret
 from manager.spool import Record
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def certificates(settings: KafkaSettings) -> dict[str, str]:
     """Whom it believes, and who we are, read now. Raises Stop."""
     key = settings.key_file or settings.cert_file
     files = {"ssl.ca.pem": settings.ca_file, "ssl.certificate.pem": settings.cert_file, "ssl.key.pem": key}
-    return {name: str(secret(settings.name, name, path, "")) for name, path in files.items() if path}
+    return {name: str(secret(f"output {settings.name}: {name}", path, "")) for name, path in files.items() if path}
 
 
 class KafkaTarget:
@@ -49,7 +49,7 @@ class KafkaTarget:
         except ImportError:
             raise Stop(f"output {settings.name}: Kafka needs its client: pip install 'tapscan[kafka]'") from None
         self._settings = settings
-        self._password = secret(settings.name, "password_file", settings.password_file, PASSWORD)
+        self._password = secret(f"output {settings.name}: password_file", settings.password_file, PASSWORD)
         if settings.username and not self._password:
             raise Stop(f"output {settings.name}: username is given and no password: name a password_file")
         self._certificates = certificates(settings) if settings.tls else {}

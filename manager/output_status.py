@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,8 +10,6 @@ import orjson
 from rich.text import Text
 
 from manager.assembly import spool_folder
-from manager.cursor import Cursor
-from manager.dead_letters import DeadLetters
 from manager.effective import effective
 from manager.options import Stop
 from manager.outlets import ELASTIC
@@ -21,11 +17,14 @@ from manager.output_settings import OutputSettings
 from manager.report import console, plain_table
 from manager.rows import size
 from manager.settings import Settings
-from manager.shipper import dead_letters, status
+from manager.shipper import state
 from manager.visible import visible
 
 COLUMNS = "name", "kind", "where", "waiting", "sent", "dead letters", "lost"
-SAID = "stored", "lost", "tries", "rate", "trouble", "refused", "time"  # of what a shipper says of itself
+SAID = (
+    "stored", "lost", "tries", "rate", "trouble", "refused", "time",
+    "waiting", "waiting_bytes", "oldest_seconds", "dead_letters",
+)  # fmt: skip
 
 
 def show_outputs(config: str | None, as_json: bool) -> int:
@@ -64,20 +63,8 @@ def _where(output: OutputSettings) -> str:
 
 def _row(folder: Path, name: str, kind: str, where: str) -> dict[str, Any]:
     row: dict[str, Any] = {"name": name, "kind": kind, "where": where, "waiting": 0, "stored": 0, "dead_letters": 0}
-    if not folder.is_dir():
-        return row
-    with contextlib.suppress(OSError, ValueError):
-        said = json.loads(status(folder, name).read_bytes())
-        row |= {key: said[key] for key in SAID if key in said}
-    cursor = Cursor(folder, name)
-    behind = cursor.behind()
-    cursor.close()
-    return row | {
-        "waiting": behind.records,
-        "waiting_bytes": behind.bytes,
-        "oldest_seconds": round(behind.seconds, 1),
-        "dead_letters": sum(1 for _ in DeadLetters(dead_letters(folder, name))),
-    }
+    found = state(folder, name)
+    return row | {key: found[key] for key in SAID if key in found}
 
 
 def _print(rows: list[dict[str, Any]]) -> None:

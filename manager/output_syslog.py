@@ -20,8 +20,8 @@ from collections.abc import Sequence
 from manager.bulk import Later, Outcome, Refused
 from manager.chosen import Chosen
 from manager.output_checks import address
-from manager.output_secrets import tls
 from manager.output_settings import SyslogSettings
+from manager.output_tls import tls
 from manager.spool import Record
 from manager.syslog_message import bounded, framed, message
 

@@ -17,8 +17,9 @@ from typing import Any
 from manager import VERSION
 from manager.bulk import LATER, Dead, Later, Outcome, Refused
 from manager.chosen import Chosen, Item
-from manager.output_secrets import secret, tls
 from manager.output_settings import WebhookSettings
+from manager.output_tls import tls
+from manager.secrets import secret
 from manager.spool import Record
 
 log = logging.getLogger(__name__)
@@ -44,8 +45,8 @@ class WebhookTarget:
         if not settings.verify:
             disable_warnings(InsecureRequestWarning)  # it was asked for
         self._settings = settings
-        self._key = secret(settings.name, "secret_file", settings.secret_file, SECRET)
-        self._token = secret(settings.name, "token_file", settings.token_file, TOKEN)
+        self._key = secret(f"output {settings.name}: secret_file", settings.secret_file, SECRET)
+        self._token = secret(f"output {settings.name}: token_file", settings.token_file, TOKEN)
         self._chosen = Chosen(settings.datasets, settings.format)
         more: dict[str, Any] = {"ssl_context": tls(settings)} if settings.url.startswith("https:") else {}
         self._pool = PoolManager(1, retries=False, timeout=Timeout(total=settings.timeout), **more)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import platform
 import pwd
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -12,8 +11,8 @@ from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 
+from manager import nursery
 from manager.ledger import NAME
-from manager.nursery import CLONE
 from manager.options import Stop
 from manager.output_settings import FileSettings, OutputSettings
 from manager.privileges import UNPRIVILEGED, settle
@@ -43,7 +42,7 @@ def owner_of(settings: Settings) -> Owner | None:
     why = "[sensor] user is root" if known.pw_uid == 0 else None
     if settings.pool.kind == "ray":
         why = "a cluster's processes are started as root"
-    if platform.machine() not in CLONE:
+    if not nursery.POSSIBLE:
         why = "capture workers can only be started again as root on this architecture"
     if why is not None:
         say(f"warning: the manager stays root: {why}")

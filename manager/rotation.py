@@ -15,6 +15,8 @@ from typing import Any
 
 from isal import igzip
 
+from sensor.files import keep_names
+
 log = logging.getLogger(__name__)
 
 _opened: Any = igzip.open  # it carries no types
@@ -33,7 +35,7 @@ class Rotation:
         """The file is an old one from now on. Raises OSError when it can't be renamed."""
         moment = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
         self._path.rename(self._path.with_name(f"{self._path.stem}-{moment}{self._path.suffix}"))
-        keep_name(self._path.parent)
+        keep_names(self._path.parent)
         self.tidy()
 
     def tidy(self) -> None:
@@ -76,14 +78,5 @@ def _pack(path: Path) -> None:
             raise
         part.chmod(path.stat().st_mode & 0o777)
         part.rename(packed)
-        keep_name(path.parent)
+        keep_names(path.parent)
     path.unlink()
-
-
-def keep_name(folder: Path) -> None:
-    """Names in a folder are on the disk when it returns."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import signal
 import time
 from collections.abc import Iterable
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engines.succession import Succession
-from manager import beginning, pools
+from manager import beginning, nursery, pools
 from manager.alarms import Alarms
 from manager.assembly import build_engines, exact_engines, ledger_folder, spool_folder
 from manager.beginning import Asked
@@ -24,7 +23,7 @@ from manager.listening import Listened, Told
 from manager.logs import one_line_logs
 from manager.loss import LossWatch
 from manager.minutes import Kept, Minutes
-from manager.nursery import CLONE, Nursery
+from manager.nursery import Nursery
 from manager.overload import Overload
 from manager.ownership import (
     Owner,
@@ -73,7 +72,7 @@ def watch(asked: Asked) -> int:
     interfaces = beginning.opened(asked, settings)
     tasks = beginning.tasks(asked, settings, interfaces)
     alarms = Alarms(exact_engines(settings))
-    births = None if interfaces is None or platform.machine() not in CLONE else Nursery(settings.sensor.user)
+    births = None if interfaces is None or not nursery.POSSIBLE else Nursery(settings.sensor.user)
     start = started if births is None else births.started
     recording = beginning.recording(asked, settings, interfaces)
     recorded = None if recording is None else Recorded(recording, settings.sensor.around_alarms, start)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from threading import Event, Thread
+from typing import Any
 
 from manager.cursor import Cursor
 from manager.dead_letters import DeadLetters
@@ -114,6 +115,23 @@ class Shipper:
             if not self._silent:
                 log.error("%s can't be written: %s", path, error.strerror)
             self._silent = True
+
+
+def state(folder: Path, name: str) -> dict[str, Any]:
+    """What waits for a receiver, and what the process that ships to it says of itself; nothing where no spool is."""
+    if not folder.is_dir():
+        return {}
+    said: dict[str, Any] = {}
+    with contextlib.suppress(OSError, ValueError):
+        said = json.loads(status(folder, name).read_bytes())
+    with contextlib.closing(Cursor(folder, name)) as cursor:
+        behind = cursor.behind()
+    return said | {
+        "waiting": behind.records,
+        "waiting_bytes": behind.bytes,
+        "oldest_seconds": round(behind.seconds, 1),
+        "dead_letters": sum(1 for _ in DeadLetters(dead_letters(folder, name))),
+    }
 
 
 def dead_letters(folder: Path, name: str) -> Path:

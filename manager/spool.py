@@ -15,7 +15,7 @@ from pathlib import Path
 
 from manager.cursor import reached
 from manager.segment import BEGIN, LARGEST, Mark, Position, Record, found, marked, named, packed, path_of, segments
-from sensor.files import write_all
+from sensor.files import keep_names, write_all
 
 __all__ = ["LARGEST", "Position", "Record", "Spool"]
 
@@ -109,7 +109,7 @@ class Spool:
             write_all(descriptor, mark.packed())
             os.fsync(descriptor)
             path.rename(path_of(self._folder, first))
-            _keep_names(self._folder)
+            keep_names(self._folder)
         except OSError:
             os.close(descriptor)
             path.unlink(missing_ok=True)
@@ -186,11 +186,3 @@ def _over(descriptor: int) -> bool:
     """Nothing more comes to this segment, or it was deleted."""
     mark = marked(descriptor)
     return (mark is not None and mark.full) or os.fstat(descriptor).st_nlink == 0
-
-
-def _keep_names(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,26 +1,12 @@
-"""What outputs must not have in the settings: it comes from a file, or from the environment. And whom they believe."""
+"""Whom outputs believe, and who they are: certificates from files that the settings name."""
 
 from __future__ import annotations
 
-import os
 import ssl
 from pathlib import Path
 
 from manager.options import Stop
 from manager.output_settings import KafkaSettings, SyslogSettings, WebhookSettings
-
-
-def secret(name: str, key: str, path: str | None, variable: str) -> str | None:
-    """The text of a file without its last line end, else of a variable, else None. Raises Stop."""
-    if path is None:
-        return os.environ.get(variable) or None
-    try:
-        text = Path(path).read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise Stop(f"output {name}: {key}: {path}: {getattr(error, 'strerror', None) or 'no text'}") from None
-    if not text:
-        raise Stop(f"output {name}: {key}: {path} is empty")
-    return text
 
 
 def readable(settings: SyslogSettings | WebhookSettings | KafkaSettings, *keys: str) -> None:
