@@ -151,6 +151,7 @@ class Round:
         self.owner = owner
         self.out = Listened(self._unheard)
         self.lines = Lines(self.out)
+        self._outlets = out
         self.receivers: list[Receiver] = [printed(self.lines.write)] if asked.json else []
         if out is not None:
             self.receivers.append(out.take)
@@ -199,7 +200,7 @@ class Round:
     def in_vain(self) -> bool:
         """Nobody reads what it says, and nothing else was asked for."""
         own = self.settings.sensor
-        elsewhere = self.settings.elasticsearch.urls or own.record is not None or own.ledger is not None
+        elsewhere = self._outlets is not None or own.record is not None or own.ledger is not None
         return self.out.closed and not elsewhere
 
     def _unheard(self) -> None:

@@ -68,9 +68,11 @@ def test_after_the_first_line(span, served, tmp_path):
     assert [*(tmp_path / "state/tapscan/coverage").iterdir()]  # what was seen is in the ledger
 
 
-@pytest.mark.parametrize("what", ["record", "ledger"])
+@pytest.mark.parametrize("what", ["record", "ledger", "output"])
 def test_with_something_else_to_do_it_goes_on(span, served, tmp_path, what):
-    (tmp_path / "own.toml").write_text(f'[sensor]\n{what} = "{tmp_path}/kept"\naround_alarms = 1.0\n')
+    own = f'[sensor]\n{what} = "{tmp_path}/kept"\naround_alarms = 1.0\n'
+    output = f'[[output]]\nname = "log"\nkind = "file"\npath = "{tmp_path}/kept/alarms.jsonl"\n'
+    (tmp_path / "own.toml").write_text(output if what == "output" else own)
     sensor, reading = begun(tmp_path, "-i", span.port, "--json", "--config", "own.toml")
     os.close(reading)
     sensor.says("nobody reads standard output any more: all else goes on")
@@ -85,3 +87,6 @@ def test_with_something_else_to_do_it_goes_on(span, served, tmp_path, what):
     if what == "ledger":
         (day,) = (tmp_path / "kept").iterdir()
         assert '"service":"http"' in day.read_text()
+    if what == "output":
+        told = documents((tmp_path / "kept/alarms.jsonl").read_text())
+        assert {one["event"]["dataset"] for one in told} == {"tapscan.alarm"}
