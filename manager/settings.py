@@ -179,6 +179,15 @@ class CountermeasureSettings:
 
     mode: Literal["observe", "dry_run", "enforce"] = "observe"
     interface: str | None = None  # where frames go out; unset: where the flow came in
+    gateway_mac: str | None = None  # to which frames are addressed, whatever the flow's; unset: as in the flow
+    allow: tuple[str, ...] = ()  # networks (CIDR) to whose hosts nothing is ever done: gateways, DNS, management
+    allow_ports: tuple[int, ...] = (22, 53, 179)  # the same by port of either end
+    allow_macs: tuple[str, ...] = ()  # the same by hardware address
+    per_second: float = 50.0  # flows that are acted on, in all; beyond, refused
+    per_host: float = 5.0  # flows a minute and host that receives
+    hosts: int = 50  # that were acted on within five minutes, after which everything stops until `actions resume`
+    stop_file: str | None = None  # nothing is sent while it exists; unset: actions/stop of the state directory
+    audit: str | None = None  # folder of the records of frames; unset: actions/ of the state directory
 
 
 @noun
@@ -187,8 +196,14 @@ class PolicyWhen:
 
     verdict: Literal["malicious", "suspicious"] | None = None
     severity: int | None = None  # at least
-    protocol: str | None = None
-    engine: str | None = None
+    agree: int | None = None  # so many engines, at least
+    engine: str | None = None  # one that found it
+    signature: str | None = None  # pattern, anywhere in the signature's name
+    direction: Literal["inbound", "outbound", "internal", "external"] | None = None
+    protocol: tuple[str, ...] = ()  # http, smtp, ...
+    networks: tuple[str, ...] = ()  # of either end (CIDR)
+    type: str | None = None  # pattern of the file's type, from its beginning
+    hours: str | None = None  # local time, as 08:00-18:00
 
 
 @noun
@@ -196,7 +211,9 @@ class PolicySettings:
     """[[policy]]: the first that matches wins."""
 
     when: PolicyWhen = field(default_factory=PolicyWhen)
-    do: tuple[Literal["reset", "block_page", "quarantine", "notify", "ignore"], ...] = ()
+    do: tuple[Literal["observe", "reset", "command", "webhook"], ...] = ()
+    argv: tuple[str, ...] = ()  # of "command": the action comes as JSON on its standard input
+    url: str | None = None  # of "webhook"
 
 
 @noun
