@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from time import monotonic_ns
 from typing import Protocol
@@ -72,9 +72,10 @@ class AnyPool(Protocol):
 
 
 class Outcome:
-    """Bounded: entered and read by one thread, filled by any."""
+    """Bounded: entered and read by one thread, filled by any. `told` is called when there is something to read."""
 
-    def __init__(self, max_bytes: int, max_objects: int) -> None:
+    def __init__(self, max_bytes: int, max_objects: int, told: Callable[[], None] | None = None) -> None:
+        self._told = told
         self._max_bytes = max_bytes
         self._max_objects = max_objects
         self._finished: SimpleQueue[Scanned] = SimpleQueue()
@@ -93,6 +94,8 @@ class Outcome:
         """The last engine has spoken; called by any thread."""
         verdicts = tuple(job.verdicts[number] for number in range(len(job.verdicts)))
         self._finished.put(Scanned(job.target, verdicts, latency(job, verdicts, monotonic_ns())))
+        if self._told is not None:
+            self._told()
 
     def results(self, wait: bool = False) -> Iterator[Scanned]:
         """What is finished, in the order in which it was; with `wait`, at least one if any is open."""

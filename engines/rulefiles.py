@@ -28,6 +28,10 @@ EXTERNALS = {"filename": "", "filepath": "", "extension": "", "filetype": "", "p
 KEPT = 8  # compiled sets in the cache: some configurations, and yesterday's rules
 _MAGIC = b"tapscan rules 1\n"
 _DIGEST = 32
+_BEGINS = rb"^[ \t]*(?:(?:private|global)[ \t]+)*rule[ \t]+"
+_RULE = re.compile(_BEGINS + rb"(\w+)(.*?)(?=" + _BEGINS + rb"|\Z)", re.MULTILINE | re.DOTALL)
+_WHOLE = re.compile(rb"\b(?:filesize|not|none|hash|math|pe|elf|dotnet|macho|dex|magic)\b|#\w*[ \t]*[<=]")
+_PLACED = re.compile(rb"\bu?int(?:8|16|32)(?:be)?\b|\b(?:at|in|entrypoint)\b|@|!")
 _INCLUDE = re.compile(rb'\binclude\s+"([^"\n]+)"')
 _LOCATION = re.compile(r"^(.+)\((\d+)\): (.*)$", re.DOTALL)
 
@@ -42,6 +46,8 @@ class RuleSet:
     age: float | None  # seconds since the newest file changed
     every: Any = None
     general: Any = None
+    whole: frozenset[str] = frozenset()  # names of rules that may be wrong about a part of a file
+    placed: frozenset[str] = frozenset()  # of those that may be wrong about one that isn't its beginning
 
     def rules_for(self, head: bytes) -> Any:
         """The rules for an object with these first bytes (four are enough)."""
@@ -62,7 +68,18 @@ def load(paths: Iterable[str], problems: list[str], cache: Path | None = None) -
         _keep(made, place)
     broken, every, general = made
     problems += broken
-    return RuleSet(_version(sources), _age(sources), _loaded(every), _loaded(general))
+    return RuleSet(_version(sources), _age(sources), _loaded(every), _loaded(general), *_bound(sources))
+
+
+def _bound(sources: Mapping[str, bytes]) -> tuple[frozenset[str], frozenset[str]]:
+    """Names of rules that speak of the whole file or of what isn't in it, and of those that speak of places in it.
+
+    Any text up to the next rule counts: a rule too many here only finds what it finds a little later.
+    """
+    rules = [rule for text in sources.values() for rule in _RULE.findall(text)]
+    whole = frozenset(name.decode(errors="replace") for name, body in rules if _WHOLE.search(body))
+    placed = frozenset(name.decode(errors="replace") for name, body in rules if _PLACED.search(body))
+    return whole, placed
 
 
 def _read(paths: Iterable[str], problems: list[str]) -> dict[str, bytes]:

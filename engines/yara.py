@@ -7,7 +7,7 @@ programs can be the match are asked only about programs (`engines.gates`).
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -51,10 +51,18 @@ class Yara:
 
     def scan(self, target: Object) -> Verdict:
         """Matches the bytes; the best rule names the verdict, all are listed."""
+        return self._judged(target, lambda match: True)
+
+    def scan_part(self, target: Object) -> Verdict:
+        """The same of a part of an object, without rules that would be wrong about one."""
+        unfit = self._rules.whole | self._rules.placed if target.missing else self._rules.whole
+        return self._judged(target, lambda match: match.rule not in unfit)
+
+    def _judged(self, target: Object, counts: Callable[[Any], bool]) -> Verdict:
         if self._rules.every is None:
             return Verdict(self.name, "error", reason="no usable rules")
         try:
-            matches = self._match(target)
+            matches = [match for match in self._match(target) if counts(match)]
         except yara.TimeoutError:
             return Verdict(self.name, "timeout", reason=f"over {self.timeout:g} s in the rules")
         except yara.Error as error:

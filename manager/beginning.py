@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from manager import start_checks
 from manager.capture_worker import Task
+from manager.children import started
 from manager.effective import effective
 from manager.interfaces import Interfaces, card_time
 from manager.options import Stop
@@ -15,6 +17,9 @@ from manager.run import say
 from manager.settings import SensorSettings, Settings
 from sensor.noun import noun
 from sensor.offloads import switch_off, switched_on
+
+if TYPE_CHECKING:
+    from manager.injection import Injection
 
 
 @noun
@@ -88,6 +93,20 @@ def recording(asked: Asked, settings: Settings, beside: Interfaces | None) -> Re
         return task
     interfaces = Interfaces(own, 1, asked.filter or "", hardware=beside.hardware)
     return replace(task, interfaces=interfaces.descriptors[0], ring=interfaces.size)
+
+
+def injection(asked: Asked, settings: Settings) -> Injection | None:
+    """Who sends frames; None where nothing is ever sent. Raises Stop."""
+    if asked.replay is not None or settings.countermeasures.mode == "observe":
+        return None
+    from manager.injection import Injection
+
+    return Injection(settings, started)
+
+
+def countering(tasks: list[Task], injection: Injection | None) -> list[Task]:
+    """The tasks, with what workers need to have flows ended."""
+    return [replace(task, countering=None if injection is None else injection.countering) for task in tasks]
 
 
 def _replay(asked: Asked, settings: Settings) -> Task:

@@ -20,12 +20,14 @@ from collections import Counter
 from manager.assembly import change, flow_table, fragment_limits, overlap_policies
 from manager.channel import MESSAGE, Said, Sender
 from manager.children import NO_MEMORY
+from manager.countering import Countering, Hand
 from manager.garbage import collect_seldom
 from manager.logs import one_line_logs
 from manager.overload import LEVELS, Overload
 from manager.pipeline import Source, Watch
 from manager.privileges import give_up, named
 from manager.settings import Settings
+from reassembly.acting import Order
 from reassembly.builder import Memory
 from reassembly.protocols import ORDER, speakers
 from sensor.noun import noun
@@ -46,6 +48,7 @@ class Task:
     replay: str | None = None
     speed: float = 1.0
     ahead: bool = False  # parts of large objects are wanted before they are complete
+    countering: Countering | None = None  # None: nothing is done about flows
     verbose: int = 0
 
 
@@ -56,7 +59,7 @@ def main(descriptor: int) -> None:
     task: Task = pickle.loads(channel.recv(2 * MESSAGE))  # from the manager
     one_line_logs(task.verbose)
     named("tapscan-worker")
-    source = _source(task)
+    source = _source(task, descriptor)
     load_all()
     collect_seldom()
     give_up(task.settings.sensor.user, task.settings.sensor.temporary)
@@ -70,7 +73,7 @@ def main(descriptor: int) -> None:
         sys.exit(NO_MEMORY)
 
 
-def _source(task: Task) -> Source:
+def _source(task: Task, channel: int) -> Source:
     limits = fragment_limits(task.settings)
     if task.replay is not None:
         from sensor.replay import Replay
@@ -80,12 +83,15 @@ def _source(task: Task) -> Source:
     from sensor.plain import reader
 
     rings = [reader(name, socket.socket(fileno=number), task.ring) for name, number in task.interfaces]
-    return Live(rings, limits, settled=task.ring.settled)
+    return Live(rings, limits, settled=task.ring.settled, also=channel)
 
 
 def _work(source: Source, task: Task, sender: Sender) -> None:
     memory = Memory(task.settings.limits, task.settings.sensor.temporary, ahead=sender if task.ahead else None)
     table = flow_table(task.settings, memory, overlap_policies(task.settings), None)
+    hand = None if task.countering is None else Hand(task.countering)
+    if hand is not None:
+        memory.windows, table.acting = sender, hand.acting
 
     overload, ordered = Overload(task.settings.overload), 0
     bystanders = table.bystanders
@@ -103,9 +109,14 @@ def _work(source: Source, task: Task, sender: Sender) -> None:
             continue
         now = time.monotonic()
         ordered = sender.ordered(ordered)
-        if sender.handed is not None:
-            change(sender.handed, source, table, memory)
-            sender.handed = None
+        handed, sender.handed = sender.handed, []
+        for one in handed:
+            if not isinstance(one, Order):
+                change(one, source, table, memory)
+            elif hand is not None:
+                hand.order(one, source.now())
+        if hand is not None:
+            hand.flush()
         level = overload.look({"packets": source.backlog} | table.fullness, now)
         bystanders.admitted = LEVELS[max(level, ordered)]
         if now - said > PAUSE:

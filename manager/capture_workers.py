@@ -15,11 +15,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import field, replace
 from typing import Any
 
+from manager.bell import Bell
 from manager.capture_worker import Task
 from manager.channel import REFUSED, Receiver, Said
 from manager.children import Kills, Process, Start, how
 from manager.pipeline import Arrived
 from manager.settings import Settings
+from reassembly.acting import Order
 from reassembly.builder import Ahead
 from reassembly.events import Flow, FlowEnd
 from reassembly.objects import Object
@@ -51,16 +53,19 @@ class _Worker:
 class Workers:
     """All of them together. Made, used and closed by one thread.
 
-    `ahead`: who wants parts of large objects. `start`: who starts them.
+    `ahead`: who wants parts of large objects. `start`: who starts them. `bell`: wakes us.
     """
 
-    def __init__(self, tasks: Sequence[Task], ahead: Ahead | None, start: Start) -> None:
+    def __init__(self, tasks: Sequence[Task], ahead: Ahead | None, start: Start, bell: Bell | None = None) -> None:
         self.died = 0
+        self.windows: list[Object] = []  # of objects that are still arriving, for who takes them
+        self.bell = bell or Bell()
         self._begin = start
         self._kills = Kills()
         self._ahead = ahead
         self._past = Said()  # what those that died had counted
         self._selector = selectors.DefaultSelector()
+        self._selector.register(self.bell, selectors.EVENT_READ)
         self._workers = [_Worker(replace(task, ahead=ahead is not None)) for task in tasks]
         self._deadline: float | None = None  # once they are told to stop
         self._level = 0
@@ -120,6 +125,12 @@ class Workers:
                 if worker.receiver is not None:
                     worker.receiver.order(level)
 
+    def end(self, order: Order) -> None:
+        """Has the worker that follows a flow end it."""
+        for worker in self._workers:
+            if worker.receiver is not None:
+                worker.receiver.hand(order)
+
     def change(self, settings: Settings) -> None:
         """Gives all of them other settings, and those that are started from now on."""
         for worker in self._workers:
@@ -141,10 +152,13 @@ class Workers:
                 worker.process.kill()
                 worker.process.wait()
         self._selector.close()
+        self.bell.close()
 
     def _start(self, worker: _Worker) -> None:
         with _held_back(signal.SIGTERM):
             numbers = [number for _, number in worker.task.interfaces]
+            if worker.task.countering is not None:
+                numbers.append(worker.task.countering.requests)
             process, ours = self._begin("manager.capture_worker", worker.task, numbers, BUFFER)
         worker.process = process
         worker.receiver, worker.said, worker.up, worker.retry_at = Receiver(ours), Said(), False, 0.0
@@ -152,8 +166,10 @@ class Workers:
         worker.heard = time.monotonic() + START - STUCK
         self._selector.register(ours, selectors.EVENT_READ, worker)
 
-    def _hear(self, worker: _Worker) -> Iterator[Arrived]:
-        if worker.receiver is None:
+    def _hear(self, worker: _Worker | None) -> Iterator[Arrived]:
+        if worker is None:
+            self.bell.silence()
+        if worker is None or worker.receiver is None:
             return
         try:
             heard = worker.receiver.heard()
@@ -181,6 +197,8 @@ class Workers:
                 return arrived, end
             case ("part", key, begin, piece) if self._ahead is not None:
                 self._ahead.part(key, begin, piece)
+            case ("window", Object() as target):
+                self.windows.append(target)
             case ("forget", key) if self._ahead is not None:
                 self._ahead.forget(key)
         return None

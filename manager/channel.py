@@ -62,7 +62,7 @@ class Sender:
         self._rows: list[Any] = []
         self._size = 0
         self._files: list[int] = []
-        self.handed: Any = None
+        self.handed: list[Any] = []
 
     def product(self, arrived: int, product: Object | FlowEnd) -> None:
         """An object, with its bytes; or the end of a flow."""
@@ -88,6 +88,12 @@ class Sender:
         """An object of which parts are there won't come."""
         self._row(("forget", key), 100)
 
+    def window(self, target: Object) -> None:
+        """What has come of an object that is still arriving (`reassembly.builder.Windows`)."""
+        with target.content.view() as view:
+            self._attach(_memory(view))
+        self._row(("window", _bare(target)), 1000)
+
     def say(self, said: Said) -> None:
         """Goes out at once, with all before it."""
         self._row(said, 1000)
@@ -111,12 +117,12 @@ class Sender:
     def ordered(self, before: int) -> int:
         """The number that the manager has said last (`Receiver.order`); `before` where it has said nothing since.
 
-        What it has handed over (`Receiver.hand`) is in `handed`, the last one.
+        What it has handed over (`Receiver.hand`) is in `handed`, the last one last.
         """
         with contextlib.suppress(BlockingIOError):
             while said := self._out.recv(2 * MESSAGE, socket.MSG_DONTWAIT):
                 if len(said) > 1:
-                    self.handed = pickle.loads(said)
+                    self.handed.append(pickle.loads(said))
                 else:
                     before = said[0]
         return before
@@ -148,7 +154,9 @@ class Receiver:
             self.socket.send(pickle.dumps(what), socket.MSG_DONTWAIT)
 
     def heard(self) -> list[Any] | None:
-        """A message: (arrived, product), `Said`, ("part", key, begin, bytes), ("forget", key); None at the end.
+        """A message: (arrived, product), `Said`, ("part", key, begin, bytes), ("forget", key), ("window", object).
+
+        None at the end.
 
         Raises one of `REFUSED` for what no worker of ours would say.
         """
@@ -201,6 +209,8 @@ def _whole(row: Any, attached: Iterator[int]) -> Any:
         case ("part", key, begin):
             with _mapped(next(attached)) as view:
                 return "part", key, begin, bytes(view)
+        case ("window", Object() as target):
+            return "window", replace(target, content=Content(target.size, _mapped(next(attached))))
         case _:
             return row
     return arrived, replace(target, content=content)

@@ -15,20 +15,29 @@ if TYPE_CHECKING:
     from engines.verdicts import Engine
 
 
-def pool(settings: Settings, engines: Sequence[Engine], config: str | None, rules: tuple[str, ...]) -> AnyPool:
-    """`engines`: of this host. Raises Stop when there is no cluster to begin with."""
+def pool(
+    settings: Settings,
+    engines: Sequence[Engine],
+    config: str | None,
+    rules: tuple[str, ...],
+    told: Callable[[], None] | None = None,
+) -> AnyPool:
+    """`engines`: of this host. `told`: called when one of them has answered. Raises Stop when there is no cluster to
+    begin with.
+    """
     if settings.pool.kind == "ray":
         from manager.hosts import cluster
 
         return cluster(settings, config, rules)
-    return local_pool(settings, engines)
+    return local_pool(settings, engines, told)
 
 
-def local_pool(settings: Settings, engines: Sequence[Engine]) -> AnyPool:
+def local_pool(settings: Settings, engines: Sequence[Engine], told: Callable[[], None] | None = None) -> AnyPool:
     """This host's engines."""
+    from engines.outcome import MAX_OBJECTS, Outcome
     from engines.pool import Pool
 
-    return Pool(engines, max_bytes=settings.pool.max_bytes)
+    return Pool(engines, outcome=Outcome(settings.pool.max_bytes, MAX_OBJECTS, told))
 
 
 def room(settings: Settings, behind: AnyPool, goes_on: Callable[[Flow], bool]) -> Room:

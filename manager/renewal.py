@@ -56,7 +56,7 @@ class Renewal:
         self.documents.change(observer(settings), settings.sensor.hashes)
         if settings.pool.kind == "local":
             self.alarms.change(exact_engines(settings))
-            self.pools.succeed(pools.local_pool(settings, fresh.engines))
+            self.pools.succeed(pools.local_pool(settings, fresh.engines, self.workers.bell.ring))
             self.room.change([engine.name for engine in settings.engine])
             self.engines = fresh.engines
         else:

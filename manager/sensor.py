@@ -13,6 +13,7 @@ from manager import beginning, nursery, pools
 from manager.alarms import Alarms
 from manager.assembly import build_engines, exact_engines, ledger_folder, spool_folder
 from manager.beginning import Asked
+from manager.bell import Bell
 from manager.capture_workers import Workers
 from manager.children import started
 from manager.ecs import Document
@@ -42,6 +43,7 @@ from manager.recording import Recorded
 from manager.reload import Reload
 from manager.renewal import Renewal
 from manager.report import report
+from manager.response import Response
 from manager.run import documents, outlets, say
 from manager.settings import Settings
 from manager.sinks import Documented, Lines, Receiver, Sink, printed
@@ -74,17 +76,21 @@ def watch(asked: Asked) -> int:
     alarms = Alarms(exact_engines(settings))
     births = None if interfaces is None or not nursery.POSSIBLE else Nursery(settings.sensor.user)
     start = started if births is None else births.started
+    injection = beginning.injection(asked, settings)
+    tasks = beginning.countering(tasks, injection)
     recording = beginning.recording(asked, settings, interfaces)
     recorded = None if recording is None else Recorded(recording, settings.sensor.around_alarms, start)
-    pool = Succession(pools.pool(settings, engines, asked.config, asked.rules))
+    bell = Bell()
+    pool = Succession(pools.pool(settings, engines, asked.config, asked.rules, bell.ring))
     room = pools.room(settings, pool, alarms.goes_on)
-    workers = Workers(tasks, room.ahead, start)
+    workers = Workers(tasks, room.ahead, start, bell)
     reload = Reload(lambda: beginning.settings_of(asked), settings)
     told = documents(settings, live=asked.replay is None, record=settings.sensor.record)
     out = outlets(with_outputs_over(settings, owner), told, lambda folder: handed_over(folder, owner, is_spool))
     renewal = Renewal(reload, service, workers, alarms, told, pool, room, engines)
     _heed(workers, reload, service)
-    round_ = Round(asked, settings, summary, workers, renewal, interfaces, recorded, out, owner)
+    response = Response(renewal, injection)
+    round_ = Round(asked, settings, summary, renewal, interfaces, recorded, out, owner, response)
     collect_seldom()
     try:
         _pass_on(round_)
@@ -94,6 +100,7 @@ def watch(asked: Asked) -> int:
         workers.close()
         if out is not None:
             out.close()
+        response.close()
         if recorded is not None:
             recorded.close()
             summary.counters.update(recorded.counters)
@@ -135,18 +142,19 @@ class Round:
         asked: Asked,
         settings: Settings,
         summary: Summary,
-        workers: Workers,
         renewal: Renewal,
         interfaces: Interfaces | None,
         recorded: Recorded | None,
         out: Outlets | None,
         owner: Owner | None,
+        response: Response,
     ) -> None:
         self.asked = asked
         self.settings = settings
         self.summary = summary
-        self.workers = workers
+        self.workers = workers = renewal.workers
         self.renewal = renewal
+        self.response = response
         self.recorded = recorded
         self.owner = owner
         self.out = Listened(self._unheard)
@@ -169,6 +177,7 @@ class Round:
         """Once round."""
         now = time.monotonic()
         self.workers.order(self._overload.look({"queue": self.renewal.room.fullness}, now))
+        self.tell(self.response.look())
         self.tell(self.minutes.due())
         self.out.look()
         self.renewal.look()
@@ -189,7 +198,7 @@ class Round:
 
     def sinks(self) -> list[Sink]:
         """Who takes what the walk gives."""
-        sinks: list[Sink] = [self.summary, self.minutes]
+        sinks: list[Sink] = [self.response, self.summary, self.minutes]
         if self.receivers:
             sinks.append(Documented(self.renewal.documents, self.receivers))
         if not self.asked.json:
@@ -226,7 +235,7 @@ def _pass_on(round_: Round) -> None:
     """The walk from what workers say to sinks, until the last of them has ended."""
     workers, renewal = round_.workers, round_.renewal
     alarms, room, sinks = renewal.alarms, renewal.room, round_.sinks()
-    walk = workers.products(round_.look)
+    walk = round_.response.watch(workers.products(round_.look))
     workers.wait()
     if round_.asked.replay is None:
         become(round_.owner, spool_folder(round_.settings))
@@ -237,6 +246,7 @@ def _pass_on(round_: Round) -> None:
         for item in items:
             for sink in sinks:
                 sink.take(item)
+    round_.tell(round_.response.rest())
     round_.tell(round_.minutes.rest())
     if any(left := round_.out.left):
         say(f"{left[0]} documents are lost, and {left[1]} bytes of them could not be written")

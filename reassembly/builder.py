@@ -22,6 +22,9 @@ from reassembly.pieces import Pieces
 from sensor.noun import state
 
 PART = 256 << 10  # bytes of an object that go ahead together
+WINDOW = 64 << 10  # bytes after which an object that is still arriving is looked at again
+FIRST_WINDOW = 4 << 10  # and for the first time; in between, whenever it has four times as many
+OVERLAP = 4 << 10  # bytes that are looked at twice: what is searched for may lie across
 SMALLEST_SPILL = 64 << 10  # below this a file costs more than it frees
 
 
@@ -37,6 +40,14 @@ class Ahead(Protocol):
         ...
 
 
+class Windows(Protocol):
+    """Who looks at objects that are still arriving."""
+
+    def window(self, target: Object) -> None:
+        """What has come of an object since the last time; `cut` is "window"."""
+        ...
+
+
 @state
 class Memory:
     """What all objects that are still arriving hold in memory, and where they go when it is too much."""
@@ -48,6 +59,8 @@ class Memory:
     finished: int = 0  # bytes of objects that are finished and not yet handed on
     counters: Counter[str] = field(default_factory=Counter)  # limits reached, by name
     ahead: Ahead | None = None  # nobody gains by parts
+    windows: Windows | None = None  # nobody looks before an object is complete
+    now: int = 0  # ns since 1970 on the wire
     pieces: Pieces = field(init=False)
 
     def __post_init__(self) -> None:
@@ -57,13 +70,14 @@ class Memory:
 class Origin:
     """Where objects come from: one flow, or one parent object. Gives each its stable id."""
 
-    __slots__ = ("_opened", "_stem", "depth", "findings", "flow", "memory", "ours", "parent")
+    __slots__ = ("_opened", "_stem", "depth", "findings", "flow", "memory", "ours", "parent", "windows")
 
     def __init__(self, flow: Flow, memory: Memory, parent: str | None = None, depth: int = 0) -> None:
         self.flow = flow
         self.memory = memory
         self.parent = parent
         self.depth = depth
+        self.windows = memory.windows
         self.findings: dict[str, None] = {}  # of the stream; each object that is finished later carries them
         self.ours: Callable[[int], bool] | None = None  # whether all holes of a direction are our own loss
         self._opened = 0
@@ -147,16 +161,18 @@ class Origin:
     @classmethod
     def of(cls, parent: Object, memory: Memory) -> Origin:
         """The origin of the members of a finished object."""
-        return cls(parent.flow, memory, parent.id, parent.depth + 1)
+        origin = cls(parent.flow, memory, parent.id, parent.depth + 1)
+        origin.windows = None
+        return origin
 
 
 class Builder:
     """One object while it arrives. `write` and `gap` in order, then `finish` once, or `drop`."""
 
     __slots__ = (
-        "_ahead", "_chunks", "_digest", "_file", "_held", "_limit", "_mark", "_most", "_sent", "began", "codings",
-        "cut", "declared_type", "direction", "facts", "findings", "id", "kind", "missing", "name", "origin",
-        "position", "protocol", "size",
+        "_ahead", "_chunks", "_digest", "_due", "_file", "_held", "_limit", "_looked", "_most", "_sent", "_windows",
+        "began", "codings", "cut", "declared_type", "direction", "facts", "findings", "id", "kind", "missing", "name",
+        "origin", "position", "protocol", "size",
     )  # fmt: skip
 
     def __init__(
@@ -194,7 +210,9 @@ class Builder:
         self._most = "object_bytes"  # what that limit is called
         self._ahead = origin.memory.ahead
         self._sent = 0  # bytes that have gone ahead
-        self._mark = 0  # chunks of these
+        self._windows = None if kind == "email" else origin.windows  # its parts are looked at
+        self._looked = 0  # bytes that have been looked at
+        self._due = self._next()
 
     def write(self, data: bytes) -> None:
         """The next bytes. What is over the object's limit is left away, and the object says so."""
@@ -216,8 +234,8 @@ class Builder:
                 memory.held > memory.limits.total_memory and self._held > SMALLEST_SPILL
             ):
                 self._spill()
-        if self._ahead is not None and self.size - self._sent >= PART:
-            self._go_ahead(self._ahead)
+        if self._due and self.size >= self._due:
+            self._hand_on()
 
     def gap(self, length: int) -> None:
         """Bytes that were sent and are missing here."""
@@ -293,16 +311,43 @@ class Builder:
         self._chunks = []
         return Content(self.size, whole), hashlib.sha256(whole).hexdigest(), whole[:4096]
 
-    def _go_ahead(self, ahead: Ahead) -> None:
-        """What has come since the last time."""
+    def _hand_on(self) -> None:
+        """What has come goes to those who don't wait for the end."""
+        if self._ahead is not None and self.size - self._sent >= PART:
+            self._ahead.part(self.id, self._sent, self._last(self.size - self._sent))
+            self._sent = self.size
+        if self._windows is not None and self.size >= self._looked + _pause(self._looked):
+            self._windows.window(self._window(self._last(self.size - self._looked + OVERLAP)))
+            self._looked = self.size
+        self._due = self._next()
+
+    def _next(self) -> int:
+        """The size at which somebody wants what has come; 0: nobody does."""
+        part = 0 if self._ahead is None else self._sent + PART
+        window = 0 if self._windows is None else self._looked + _pause(self._looked)
+        return min(part, window) if part and window else part or window
+
+    def _window(self, content: bytes) -> Object:
+        begin, kept = self.size - len(content), Content(len(content), content)
+        return Object(
+            self.id, self.origin.flow, self.direction, self.kind, self.protocol, kept, "", self.declared_type or "",
+            self.began, max(self.origin.memory.now, self.began), self.name, depth=self.origin.depth, cut="window",
+            missing=((0, begin),) if begin else (), facts=self.facts or None,
+        )  # fmt: skip
+
+    def _last(self, count: int) -> bytes:
+        """So many bytes, or all there are."""
         if self._file is not None:
             self._file.flush()
-            part = os.pread(self._file.fileno(), self.size - self._sent, self._sent)
-        else:
-            part = b"".join(self._chunks[self._mark :])
-            self._mark = len(self._chunks)
-        ahead.part(self.id, self._sent, part)
-        self._sent = self.size
+            begin = max(self.size - count, 0)
+            return os.pread(self._file.fileno(), self.size - begin, begin)
+        left, some = count, []
+        for chunk in reversed(self._chunks):
+            some.append(chunk)
+            left -= len(chunk)
+            if left <= 0:
+                break
+        return b"".join(reversed(some))[-count:]
 
     def _spill(self) -> None:
         digest = hashlib.sha256()
@@ -333,6 +378,11 @@ class Builder:
         """There is no room on the disk: the object ends with what it has."""
         self._limit, self._most = self.size, "disk"
         self.limit("disk")
+
+
+def _pause(looked: int) -> int:
+    """Bytes until the next window: so that all windows together cost little more than the object once."""
+    return min(3 * looked, WINDOW) or FIRST_WINDOW
 
 
 def _written(file: IO[bytes], data: bytes) -> int:

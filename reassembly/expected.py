@@ -6,6 +6,7 @@ from collections import deque
 
 from reassembly.entry import Entry
 from reassembly.events import Expect, Flow
+from reassembly.grouping import Groups
 from reassembly.limits import Limits
 
 Place = tuple[bytes, int]  # address and port of the responder
@@ -22,6 +23,12 @@ class Expected:
 
     def __bool__(self) -> bool:
         return bool(self._announced)
+
+    def ordered(self, groups: Groups) -> list[int]:
+        """Groups by time; those that announce other flows before all others."""
+        if not self.leaders:
+            return groups.order
+        return sorted(groups.order, key=lambda number: groups.keys[number] not in self.leaders)
 
     def announce(self, expect: Expect) -> Entry | None:
         """Keeps the announcement, or gives the flow that has been waiting for it."""

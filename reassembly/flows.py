@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from reassembly.acting import Acting
 from reassembly.builder import Memory, Origin
 from reassembly.bystanders import SECOND, Bystander, Bystanders
 from reassembly.detect import at_once
@@ -54,6 +55,7 @@ class FlowTable:
         track_vlan: bool = True,
         shard: tuple[int, int] | None = None,
         low: Collection[int] = (),
+        acting: Acting | None = None,
     ) -> None:
         self.counters: Counter[str] = memory.counters
         self.packets = 0
@@ -69,6 +71,7 @@ class FlowTable:
         self.bystanders = Bystanders(limits, low, self.expected.announces)
         self._past: dict[int, Past] = {}  # flows that were read at once, by the time of their end
         self._reset: dict[int, Entry] = {}  # had a RST, and end when nothing belies it
+        self.acting = acting
         self._limbo: deque[Entry] = deque()  # over, but what they carried may still be announced
         self._salt = Salt()
         self._track_vlan = track_vlan
@@ -92,12 +95,11 @@ class FlowTable:
         rows = every if self._shard is None else shard_rows(batch, every, *self._shard)
         if not len(rows):
             return
-        self.packets += len(rows)
+        self.packets, self._memory.now = self.packets + len(rows), int(batch.time[rows[-1]])
         protocol = batch.protocol[rows]
-        segments, datagrams = rows[protocol == TCP], rows[protocol == UDP]
-        if len(segments):
+        if len(segments := rows[protocol == TCP]):
             yield from self._tcp(batch, segments)
-        if len(datagrams):
+        if len(datagrams := rows[protocol == UDP]):
             yield from self._udp(batch, datagrams)
         self._goes_on(int(batch.time[rows[-1]]))
         self._evict()
@@ -161,27 +163,23 @@ class FlowTable:
     # -- TCP
 
     def _tcp(self, batch: PacketBatch, rows: Ints) -> Iterator[Product]:
-        groups = self._groups(batch, rows)
-        if not len(groups):
+        if self.acting is not None and not len(rows := self.acting.without_ours(batch, rows)):
+            return
+        if not len(groups := self._groups(batch, rows)):
             return
         self._pause = self.limits.pause
         chains = chain(batch, groups, self._pause)
         firsts = Firsts(batch, groups)
         entries, careful, keys = self._entries, chains.careful, groups.keys
         products, memory = self._products, self._memory
-        for number in self._order(groups):
+        for number in self.expected.ordered(groups):
             entry = entries.get(keys[number])
             if careful[number] or not self._fast(batch, firsts, chains, number, entry):
                 self._slow(batch, groups, number, entry)
             if len(products) >= TOGETHER or memory.finished >= TOGETHER_BYTES:
                 yield from self._ready()
-
-    def _order(self, groups: Groups) -> list[int]:
-        """Groups by time; those that announce other flows before all others."""
-        leaders = self.expected.leaders
-        if not leaders:
-            return groups.order
-        return sorted(groups.order, key=lambda number: groups.keys[number] not in leaders)
+        if self.acting is not None:
+            self.acting.look(batch, groups, entries)
 
     def _fast(self, batch: PacketBatch, firsts: Firsts, chains: Chains, number: int, entry: Entry | None) -> bool:
         """Passes the runs of a group on if they follow what the flow has seen; False if they do not."""
@@ -291,6 +289,8 @@ class FlowTable:
         entry = Entry(key, flow, orig_side, self._memory, self.policies, self._emitted)
         self._entries[key] = entry
         self.idle.enter(entry)
+        if self.acting is not None:
+            self.acting.enter(entry)
         if self.expected and (expect := self.expected.take(flow)) is not None:
             entry.expect(expect)
         return entry
@@ -355,6 +355,8 @@ class FlowTable:
 
     def _finish(self, entry: Entry) -> None:
         self.expected.forget(entry)
+        if self.acting is not None:
+            self.acting.leave(entry)
         self._products.append(entry.summary())
 
     def _sweep(self) -> None:
@@ -362,6 +364,8 @@ class FlowTable:
         now, self._swept = self._now, self._now
         remembered = int(self.limits.timeout_closed * SECOND)
         forgotten = now - remembered
+        for entry in () if self.acting is None else self.acting.silent(now):
+            self._end(entry, "reset", entry.last)
         patience = self.idle.patience
         for entry in self.idle.due(now):
             if entry.ended:

@@ -41,6 +41,7 @@ class Live:
     Iterated until `stop`. `counters` says what was not decoded, by name, `packets` and `bytes` how much was seen,
     `lost` how many packets the kernel had no room for, `backlog` which share of its room was taken all through the last
     second: what passes in a burst is no backlog. `settled`: ns by which the blocks of all interfaces have come.
+    `also`: a descriptor; when there is something to read there, it says what time it is.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Live:
         clock: Clock | None = None,
         *,
         settled: int = SETTLED,
+        also: int | None = None,
     ) -> None:
         self._clock = clock or Clock()
         self.path = "+".join(ring.interface for ring in rings)
@@ -66,6 +68,8 @@ class Live:
         self._poll = select.poll()
         for ring in rings:
             self._poll.register(ring, select.POLLIN | select.POLLERR)
+        if also is not None:
+            self._poll.register(also, select.POLLIN)
 
     def now(self) -> int:
         """Ns since 1970: packets have the time of the system's clock."""

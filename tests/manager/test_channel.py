@@ -175,9 +175,9 @@ def test_what_is_handed_over_comes_between_orders(ends):
     receiver.hand(("first", bytes(1000)))
     receiver.hand(("last", bytes(50_000)))
     receiver.order(2)
-    assert sender.handed is None
+    assert sender.handed == []
     assert sender.ordered(0) == 2
-    assert sender.handed == ("last", bytes(50_000))
+    assert sender.handed == [("first", bytes(1000)), ("last", bytes(50_000))]
 
 
 def test_who_is_gone_needs_no_orders(ends):

@@ -1,0 +1,184 @@
+"""What is done about flows in which something was found, as soon as one engine says so, and what came of it.
+
+The policy decides, a capture worker makes the frames, the injector sends them. Whether the flow was stopped is told by
+the flow itself: an object that never came to its end was, one that did was not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from engines.outcome import Latency, Scanned
+from manager.action import Action, Mode, Outcome, Report
+from manager.early import Sighting
+from manager.ecs import stable_id
+from manager.pipeline import Arrived, Item
+from manager.policy import Decision, Policy
+from reassembly.acting import Order
+from reassembly.events import Flow, FlowEnd
+from reassembly.objects import Content, Object
+from sensor.noun import state
+
+if TYPE_CHECKING:
+    from engines.verdicts import Verdict
+
+RETRY = 600 * 1_000_000_000  # ns for which a stopped transfer is remembered
+MOST = 10_000  # flows and transfers that are remembered
+_NONE = Latency(0, 0, 0, 0, 0, 0, None)
+
+
+@state
+class _Tried:
+    """A flow on which something is being done. `whole`: the object that was to be stopped, when it came."""
+
+    action: Action
+    seen: int  # bytes of it that were there at the verdict
+    report: Report | None = None
+    whole: Object | None = None
+
+
+class Countermeasures:
+    """`end`: tells workers to end a flow. `goes_on`: whether it does. Finished actions come by `finished`."""
+
+    def __init__(
+        self, mode: Mode, policy: Policy, end: Callable[[Order], None], goes_on: Callable[[Flow], bool]
+    ) -> None:
+        self.mode = mode
+        self.policy = policy
+        self._end = end
+        self._goes_on = goes_on
+        self._open: dict[str, _Tried] = {}  # by flow
+        self._acted: dict[str, None] = {}  # flows: each once
+        self._stopped: dict[tuple[str, str], Action] = {}  # by client and what it wanted
+        self._finished: list[Action] = []
+
+    def watch(self, walk: Iterator[Arrived]) -> Iterator[Arrived]:
+        """Passes on what workers say, and follows the flows on which something is being done."""
+        for arrived, product in walk:
+            if isinstance(product, Object):
+                self._follow(product)
+            elif isinstance(product, FlowEnd) and (tried := self._open.pop(product.flow.id, None)) is not None:
+                self._settle(tried, product)
+            yield arrived, product
+
+    def take(self, item: Item) -> None:
+        """A sink: acts on what engines found."""
+        if isinstance(item, Scanned):
+            self._found(item)
+
+    def sighted(self, sighting: Sighting) -> None:
+        """Something was found in an object that is still arriving."""
+        self._found(Scanned(sighting.window, (sighting.verdict,), _NONE))
+
+    def reported(self, report: Report) -> None:
+        """The injector has sent, or refused."""
+        if (tried := self._open.get(report.flow)) is None or tried.action.id != report.action:
+            return
+        if tried.report is not None:
+            tried.report = replace(tried.report, frames=tried.report.frames + report.frames)
+            return
+        tried.report = report
+        if report.refused is not None or self.mode == "dry_run":
+            del self._open[report.flow]
+            self._settle(tried, None)
+
+    def finished(self) -> list[Action]:
+        """Since the last call."""
+        done, self._finished = self._finished, []
+        return done
+
+    def rest(self) -> list[Action]:
+        """Those of flows of which no end was heard."""
+        for tried in self._open.values():
+            self._settle(tried, None)
+        self._open.clear()
+        return self.finished()
+
+    def _found(self, scanned: Scanned) -> None:
+        target = scanned.target
+        if target.flow.id in self._acted or (decision := self.policy.decide(scanned, time.time())) is None:
+            return
+        self._acted[target.flow.id] = None
+        _bound(self._acted)
+        hit = next(verdict for verdict in scanned.verdicts if verdict.status in ("malicious", "suspicious"))
+        for kind in decision.do:
+            self._begin(kind, decision, target, hit)
+
+    def _begin(self, kind: str, decision: Decision, target: Object, hit: Verdict) -> None:
+        now, flow = time.time_ns(), target.flow
+        bare = replace(target, content=Content(target.size))
+        key = stable_id(flow.id, kind, str(now))
+        action = Action(
+            key, 1, kind, self.mode, "observed", flow, now, bare, hit, decision.rule, decision.why
+        )
+        if kind != "reset" or self.mode == "observe":
+            self._finished.append(action)
+        elif flow.transport != "tcp":
+            self._finished.append(replace(action, outcome="refused", reason="only TCP can be reset"))
+        elif not self._goes_on(flow) and target.cut != "window":
+            self._finished.append(replace(action, outcome="late", reason="the flow was over by then"))
+        else:
+            begin = target.missing[0][1] if target.cut == "window" and target.missing else 0
+            self._open[flow.id] = _Tried(action, begin + target.size)
+            self._end(Order(key, flow, target.direction))
+
+    def _follow(self, product: Object) -> None:
+        if (tried := self._open.get(product.flow.id)) is not None and _is_whole(tried.action.target, product):
+            tried.whole = product
+        if self._stopped and product.complete and (first := self._stopped.get(_wanted(product))) is not None:
+            if product.time - first.time < RETRY and product.flow.id != first.flow.id:
+                self._finished.append(replace(first, revision=first.revision + 1, evaded_by_retry=True))
+            del self._stopped[_wanted(product)]
+
+    def _settle(self, tried: _Tried, end: FlowEnd | None) -> None:
+        action, report, whole = tried.action, tried.report, tried.whole
+        outcome, reason = _judged(action, report, whole, end)
+        if report is not None and report.refused is None:
+            latency = report.time - action.target.time
+            action = replace(action, frames=report.frames, sent=report.time, latency=max(latency, 0))
+        if whole is not None:
+            past = max(whole.size - tried.seen, 0) if action.target.id == whole.id else None
+            action = replace(action, bytes_delivered=whole.size, bytes_past=past)
+        action = replace(action, outcome=outcome, reason=reason)
+        self._finished.append(action)
+        if outcome == "confirmed" and (wanted := _wanted(whole or action.target))[1]:
+            self._stopped[wanted] = action
+            _bound(self._stopped)
+
+
+def _judged(
+    action: Action, report: Report | None, whole: Object | None, end: FlowEnd | None
+) -> tuple[Outcome, str | None]:
+    """What came of it, and why where it isn't what was wanted."""
+    if report is None:
+        over = end is not None and end.time <= action.time
+        return ("late", "the flow was over by then") if over else ("refused", "its ends were not seen to agree to it")
+    if report.refused is not None:
+        return "refused", report.refused
+    if action.mode == "dry_run":
+        return "dry_run", None
+    last = whole if whole is not None else action.target
+    if not last.complete:
+        return "confirmed", None
+    if last.time <= report.time:
+        return "late", "its last byte was there before the frame"
+    return "failed", "the flow went on to the last byte"
+
+
+def _is_whole(target: Object, product: Object) -> bool:
+    """Whether this is what was to be stopped: the object itself, or the mail that it is a part of."""
+    return product.id == target.id or (target.depth > 0 and product.kind == "email")
+
+
+def _wanted(product: Object) -> tuple[str, str]:
+    """Who was to get something, and what."""
+    facts = product.facts or {}
+    return product.flow.ip(1 - product.direction), str(facts.get("url.original") or product.name or "")
+
+
+def _bound(kept: dict[str, None] | dict[tuple[str, str], Action]) -> None:
+    if len(kept) > MOST:
+        del kept[next(iter(kept))]  # type: ignore[arg-type]

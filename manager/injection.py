@@ -1,0 +1,61 @@
+"""The manager's end of the injector: started while there is the right to send, heard again and again."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import socket
+from typing import TYPE_CHECKING
+
+from manager.action import Report
+from manager.children import Start, ours_and_theirs
+from manager.countering import Countering
+from manager.injector import InjectorTask, sending
+from manager.options import Stop
+
+if TYPE_CHECKING:
+    from manager.children import Process
+    from manager.settings import Settings
+
+MESSAGE = 1 << 16
+
+
+class Injection:
+    """`countering`: what workers need. Raises Stop where nothing can be sent."""
+
+    def __init__(self, settings: Settings, start: Start) -> None:
+        own = settings.countermeasures
+        name = own.interface or settings.sensor.interfaces[0]
+        try:
+            out = sending(name)
+        except OSError as error:
+            raise Stop(f"[countermeasures] interface: {name}: nothing can be sent: {error.strerror}") from None
+        secret = os.urandom(32)
+        self._theirs, self._ours = ours_and_theirs(None)
+        task = InjectorTask(own, secret, ((name, out.fileno()),), self._theirs.fileno())
+        with out:
+            self._process: Process
+            self._process, self._channel = start("manager.injector", task, (out.fileno(), self._theirs.fileno()))
+        self._theirs.close()
+        self.countering = Countering(self._ours.fileno(), secret, name)
+
+    def fileno(self) -> int:
+        return self._channel.fileno()
+
+    def reports(self) -> list[Report]:
+        """Since the last call."""
+        some: list[Report] = []
+        while True:
+            try:
+                said = self._channel.recv(MESSAGE, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return some
+            if not said:
+                return some
+            some.append(pickle.loads(said))
+
+    def close(self) -> None:
+        """It ends with its channels."""
+        self._channel.close()
+        self._ours.close()
+        self._process.wait()

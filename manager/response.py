@@ -1,0 +1,82 @@
+"""The live sensor's countermeasures as a whole: what was found goes in, documents of what was done come out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from manager.action import Action
+from manager.assembly import exact_engines, observer
+from manager.countermeasures import Countermeasures
+from manager.early import Early
+from manager.ecs import Document
+from manager.pipeline import Arrived, Item
+from manager.policy import Policy
+from manager.settings import Settings
+
+if TYPE_CHECKING:
+    from manager.injection import Injection
+    from manager.renewal import Renewal
+
+
+class Response:
+    """`injection`: None where frames are never sent; then what would be done is only said."""
+
+    def __init__(self, renewal: Renewal, injection: Injection | None) -> None:
+        self._renewal = renewal
+        self._injection = injection
+        self._settings = renewal.reload.running
+        mode = "observe" if injection is None else self._settings.countermeasures.mode
+        self._acts = Countermeasures(mode, _policy(self._settings), renewal.workers.end, renewal.alarms.goes_on)
+        self._engines = renewal.engines
+        self._early = None if injection is None else Early(self._engines, renewal.workers.bell.ring)
+
+    def watch(self, walk: Iterator[Arrived]) -> Iterator[Arrived]:
+        """Passes on what workers say, and follows flows on which something is being done."""
+        return self._acts.watch(walk)
+
+    def take(self, item: Item) -> None:
+        """A sink: acts on what engines found."""
+        self._acts.take(item)
+
+    def look(self) -> Iterator[Document]:
+        """Called again and again: what has been done since."""
+        self._renew()
+        if self._early is not None:
+            windows, self._renewal.workers.windows = self._renewal.workers.windows, []
+            for window in windows:
+                self._early.take(window)
+            for sighting in self._early.found():
+                self._acts.sighted(sighting)
+        if self._injection is not None:
+            for report in self._injection.reports():
+                self._acts.reported(report)
+        yield from map(self._document, self._acts.finished())
+
+    def rest(self) -> Iterator[Document]:
+        """At the end: actions on flows that were still open."""
+        yield from self.look()
+        yield from map(self._document, self._acts.rest())
+
+    def close(self) -> None:
+        """Ends what it has started."""
+        if self._early is not None:
+            self._early.close()
+        if self._injection is not None:
+            self._injection.close()
+
+    def _document(self, action: Action) -> Document:
+        return self._renewal.documents.action(action)
+
+    def _renew(self) -> None:
+        """Settings were read again."""
+        if self._settings is not self._renewal.reload.running:
+            self._settings = self._renewal.reload.running
+            self._acts.policy = _policy(self._settings)
+        if self._early is not None and self._engines is not self._renewal.engines:
+            self._engines = self._renewal.engines
+            self._early.change(self._engines)
+
+
+def _policy(settings: Settings) -> Policy:
+    return Policy(settings.policy, observer(settings), exact_engines(settings))

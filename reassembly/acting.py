@@ -1,0 +1,195 @@
+"""Countermeasures, where flows are known: the frames that end a flow, from where both of its ends stand.
+
+RFC 5961, section 3.2: an end takes a RST at exactly the next byte it expects. Who sends data gets the first one:
+nothing comes to it meanwhile, so what it expects is known; at its peer the data that is on its way is faster than we
+are. What an end acknowledges later says anew what it expects, and is answered in the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reassembly.entry import Entry
+from reassembly.events import Flow
+from reassembly.grouping import Groups, Ints
+from reassembly.tcp import Connection
+from sensor.frames import Frame
+from sensor.marks import Mark
+from sensor.noun import noun, state
+from sensor.origins import sent_by
+from sensor.packets import ACK, RST, SYN, PacketBatch
+
+SECOND = 1_000_000_000
+ANSWERED = 2 * SECOND  # for so long what an end acknowledges is answered
+ANSWERS = 10  # at most
+SILENCE = 3 * SECOND  # without a packet after which a flow that was acted on has ended
+AHEAD = 6  # RSTs beyond the one where the receiver should stand, a segment apart
+SEGMENT = 1448  # bytes, where none was seen
+_BEHIND = 1 << 16  # an acknowledgment so far behind the highest one is none of this connection
+
+Ends: TypeAlias = list[tuple[bytes, int] | None]  # link header and hops of frames that each side sends
+
+
+@noun
+class Order:
+    """A flow is to be ended; who sends in `direction` is the first to hear of it."""
+
+    action: str
+    flow: Flow
+    direction: int
+
+
+@noun
+class Sending:
+    """What is to go out for an action."""
+
+    action: str
+    flow: Flow
+    frames: tuple[Frame, ...]
+
+
+@state
+class _Armed:
+    action: str
+    entry: Entry
+    until: int
+    left: int = ANSWERS
+
+
+class Acting:
+    """The flows of a table that can be acted on. `mark`: by which our own frames are known when they come by."""
+
+    def __init__(self, mark: Mark) -> None:
+        self.sendings: list[Sending] = []  # for who takes them
+        self._mark = mark
+        self._flows: dict[str, Entry] = {}
+        self._ends: dict[int, Ends] = {}
+        self._armed: dict[int, _Armed] = {}
+        self._lengths: tuple[list[int], list[int], NDArray[np.int32]] | None = None  # of segments of the last batch, by flow
+
+    def enter(self, entry: Entry) -> None:
+        """A flow has begun."""
+        self._flows[entry.flow.id] = entry
+
+    def leave(self, entry: Entry) -> None:
+        """It is over."""
+        self._flows.pop(entry.flow.id, None)
+        self._ends.pop(entry.key, None)
+        self._armed.pop(entry.key, None)
+
+    def order(self, order: Order, now: int) -> None:
+        """Has the flow end, if it goes on and both ends were heard to agree to it. `now`: ns since 1970."""
+        entry = self._flows.get(order.flow.id)
+        if entry is None or entry.ended or entry.connection is None or entry.key in self._armed:
+            return
+        if not _believable(entry.connection):
+            return
+        frames = tuple(self._first(entry, entry.connection, order.direction))
+        if frames:
+            self._armed[entry.key] = _Armed(order.action, entry, now + ANSWERED)
+            self.sendings.append(Sending(order.action, entry.flow, frames))
+
+    def without_ours(self, batch: PacketBatch, rows: Ints) -> Ints:
+        """These rows without the frames that we have sent ourselves."""
+        if not self._armed:
+            return rows
+        resets = rows[(batch.flags[rows] & RST) > 0]
+        ours = [row for row in resets.tolist() if self._is_ours(batch, row)]
+        return rows[~np.isin(rows, ours)] if ours else rows
+
+    def look(self, batch: PacketBatch, groups: Groups, entries: dict[int, Entry]) -> None:
+        """What these packets tell of ends, and the answers to flows that were acted on."""
+        self._lengths = groups.keys, groups.starts, batch.wire_length[groups.rows]
+        for number, key in enumerate(groups.keys):
+            if key in self._armed:
+                self._answer(batch, groups, number, self._armed[key])
+            if (known := self._ends.get(key)) is not None and None not in known:
+                continue
+            if key in entries:
+                self._note(batch, groups, number, self._ends.setdefault(key, [None, None]))
+
+    def silent(self, now: int) -> Iterator[Entry]:
+        """Flows that were acted on and of which nothing comes any more."""
+        for key, armed in tuple(self._armed.items()):
+            if armed.entry.ended:
+                del self._armed[key]
+            elif now > armed.until and now - armed.entry.last > SILENCE:
+                del self._armed[key]
+                yield armed.entry
+
+    def _is_ours(self, batch: PacketBatch, row: int) -> bool:
+        at = int(batch.network[row])
+        head = bytes(batch.buffer[at : at + 6])
+        four = head[0] >> 4 == 4
+        label = int.from_bytes(head[4:6], "big") if four else int.from_bytes(head[:4], "big") & 0xFFFFF
+        ports = int(batch.sport[row]), int(batch.dport[row])
+        return self._mark.is_ours(label, int(batch.window[row]), int(batch.seq[row]), int(batch.ack[row]), *ports)
+
+    def _note(self, batch: PacketBatch, groups: Groups, number: int, ends: Ends) -> None:
+        begin, end = groups.starts[number], groups.starts[number + 1]
+        for row, side in zip(groups.rows[begin:end].tolist(), groups.side[begin:end].tolist(), strict=True):
+            if ends[side] is None:
+                ends[side] = sent_by(batch, row)
+
+    def _first(self, entry: Entry, connection: Connection, direction: int) -> Iterator[Frame]:
+        data, back = connection.streams[direction], connection.streams[1 - direction]
+        seq, ack = data.sequence_of(data.next), back.sequence_of(back.next)
+        size = self._segment_of(entry.key)
+        yield from self._reset(entry, 1 - direction, ack, seq)
+        for step in range(AHEAD + 1):
+            yield from self._reset(entry, direction, (seq + step * size) % (1 << 32), ack)
+
+    def _segment_of(self, key: int) -> int:
+        """Bytes of the largest segment of a flow that came last."""
+        keys, starts, lengths = self._lengths or ([], [], np.zeros(0, np.int32))
+        if key not in keys:
+            return SEGMENT
+        number = keys.index(key)
+        return int(lengths[starts[number] : starts[number + 1]].max()) or SEGMENT
+
+    def _answer(self, batch: PacketBatch, groups: Groups, number: int, armed: _Armed) -> None:
+        connection = armed.entry.connection
+        assert connection is not None
+        begin, end = groups.starts[number], groups.starts[number + 1]
+        frames: list[Frame] = []
+        for row, side in zip(groups.rows[begin:end].tolist(), groups.side[begin:end].tolist(), strict=True):
+            flags, time = int(batch.flags[row]), int(batch.time[row])
+            if flags & (ACK | RST | SYN) != ACK or time > armed.until or armed.left <= 0:
+                continue
+            direction, ack = side ^ armed.entry.orig_side, int(batch.ack[row])
+            if _acknowledges(connection, direction, ack):
+                armed.left -= 1
+                after = (int(batch.seq[row]) + int(batch.wire_length[row])) % (1 << 32)
+                frames += self._reset(armed.entry, 1 - direction, ack, after)
+        if frames:
+            self.sendings.append(Sending(armed.action, armed.entry.flow, tuple(frames)))
+
+    def _reset(self, entry: Entry, direction: int, seq: int, ack: int) -> Iterator[Frame]:
+        """A RST in the name of who sends in a direction; none where its frames were never seen."""
+        end = self._ends.get(entry.key, [None, None])[direction ^ entry.orig_side]
+        if end is None:
+            return
+        flow = entry.flow
+        ends = (flow.orig_ip, flow.orig_port), (flow.resp_ip, flow.resp_port)
+        yield Frame(end[0], *ends[direction], *ends[1 - direction], end[1], RST | ACK, seq, ack)
+
+
+def _believable(connection: Connection) -> bool:
+    """The handshake was seen both ways and its last ACK: who only sends can't have known what that acknowledges."""
+    orig, resp = connection.streams
+    both = connection.established and connection.confirmed and orig.isn is not None and resp.isn is not None
+    return both and not connection.midstream and connection.reset_by is None
+
+
+def _acknowledges(connection: Connection, direction: int, ack: int) -> bool:
+    """Whether it lies where this connection is: one of another with the same addresses is not to be answered."""
+    other = connection.streams[1 - direction]
+    if other.isn is None:
+        return False
+    offset = other.offset_of(ack)
+    seen = other.pending.end if other.pending else other.next
+    return max(other.acked, 0) - _BEHIND <= offset <= seen + 1

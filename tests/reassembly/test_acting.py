@@ -1,0 +1,203 @@
+"""The frames that end a flow: where its ends stand, who is answered, and who is not."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+from capturefile import ether, ipv4, pcap, tcp
+
+from reassembly.acting import ANSWERS, Acting, Order
+from reassembly.builder import Memory
+from reassembly.events import FlowEnd
+from reassembly.flows import FlowTable
+from reassembly.limits import Limits
+from sensor.captures import open_capture
+from sensor.marks import Mark
+from sensor.packets import ACK, FIN, RST, SYN
+
+ORIG, RESP = ("10.0.0.1", 40000), ("10.0.0.2", 80)
+MARK = Mark(b"k" * 32)
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
+
+
+class Wire:
+    """Frames as they pass, into a flow table that can act."""
+
+    def __init__(self, folder):
+        self.acting = Acting(MARK)
+        memory = Memory(Limits())
+        self.table = FlowTable(Limits(), memory, acting=self.acting)
+        self.products = []
+        self._folder, self._count, self._time = folder, 0, 1_700_000_000
+
+    def say(self, *frames, after=1):
+        self._count += 1
+        self._time += after
+        path = self._folder / f"{self._count}.pcap"
+        path.write_bytes(pcap([(self._time * 1_000_000 + at, frame) for at, frame in enumerate(frames)]))
+        for batch in open_capture(str(path)):
+            self.products += self.table.feed(batch)
+        return [sending for sending in self.acting.sendings]
+
+    def handshake(self):
+        self.say(
+            segment(0, seq=99, flags=SYN), segment(1, seq=499, ack=100, flags=SYN | ACK), segment(0, seq=100, ack=500)
+        )
+
+    def download(self):
+        """Begins one; the answer stands at 500 + 2000, the request at 100 + 18."""
+        self.handshake()
+        self.say(segment(0, b"GET / HTTP/1.1\r\n\r\n", 100, 500), segment(1, (HEAD + bytes(2000))[:1000], 500, 118))
+        self.say(segment(1, bytes(1000), 1500, 118))
+
+    @property
+    def flow(self):
+        return next(iter(self.acting._flows.values())).flow
+
+    def order(self, direction=1):
+        self.acting.order(Order("a1", self.flow, direction), (self._time + 1) * 1_000_000_000)
+        return self.acting.sendings
+
+
+def segment(side, payload=b"", seq=0, ack=0, flags=ACK, number=1, tags=(), window=None):
+    ends = (ORIG, RESP) if side == 0 else (RESP, ORIG)
+    (src, sport), (dst, dport) = ends
+    body = tcp(payload, sport, dport, seq, ack, flags)
+    if window is not None:
+        body = body[:14] + window.to_bytes(2, "big") + body[16:]
+    frame = ether(ipv4(body, src, dst, number=number), tags=tags)
+    return frame if side == 0 else frame[6:12] + frame[:6] + frame[12:]
+
+
+@pytest.fixture
+def wire(tmp_path):
+    return Wire(tmp_path)
+
+
+def test_who_sends_hears_of_it_first_then_who_receives_a_segment_apart(wire):
+    wire.download()
+    (sending,) = wire.order()
+    assert (sending.action, sending.flow.id) == ("a1", wire.flow.id)
+    first, *others = sending.frames
+    assert (socket.inet_ntoa(first.source), first.source_port) == ORIG
+    assert (socket.inet_ntoa(first.target), first.target_port) == RESP
+    assert (first.seq, first.ack, first.flags) == (118, 2500, RST | ACK)
+    assert [one.seq for one in others] == [2500 + 1000 * step for step in range(7)]
+    assert all((socket.inet_ntoa(one.source), one.ack) == (RESP[0], 118) for one in others)
+
+
+def test_frames_look_like_those_of_who_they_pretend_to_be_from(wire):
+    wire.download()
+    (sending,) = wire.order()
+    to_sender, to_receiver = sending.frames[:2]
+    ours = segment(0)
+    assert to_sender.link == ours[:14]
+    assert to_receiver.link == ours[6:12] + ours[:6] + ours[12:14]
+    assert {one.hops for one in sending.frames} == {ours[14 + 8]}
+
+
+def test_an_upload_is_the_mirror_image(wire):
+    wire.handshake()
+    head = b"POST / HTTP/1.1\r\nContent-Length: 9000\r\n\r\n"
+    after = 100 + len(head)
+    wire.say(segment(0, head, 100, 500), segment(1, b"", 500, after))
+    (sending,) = wire.order(direction=0)
+    assert (sending.frames[0].source_port, sending.frames[0].seq, sending.frames[0].ack) == (80, 500, after)
+    assert sending.frames[1].seq == after
+
+
+def test_what_an_end_acknowledges_later_is_answered_where_it_stands(wire):
+    wire.download()
+    wire.order().clear()
+    (sending,) = wire.say(segment(1, bytes(1000), 2500, 118), segment(0, b"", 118, 3500))
+    from_sender, from_receiver = sending.frames
+    assert (from_sender.source_port, from_sender.seq, from_sender.ack) == (40000, 118, 3500)
+    assert (from_receiver.source_port, from_receiver.seq, from_receiver.ack) == (80, 3500, 118)
+
+
+def test_answers_end_by_number_and_by_time(wire):
+    wire.download()
+    wire.order().clear()
+    wire.say(*(segment(0, b"", 118, 2500) for _ in range(30)), after=0)
+    assert sum(len(one.frames) for one in wire.acting.sendings) == ANSWERS
+    wire.acting.sendings.clear()
+    assert wire.say(segment(0, b"", 118, 2500), after=10) == []
+
+
+@pytest.mark.parametrize("ack", [2500 + 1_000_000, 2500 - 500_000, 2500 + (1 << 31)])
+def test_an_acknowledgment_of_another_connection_is_not_answered(wire, ack):
+    """Whoever forges a flow over a real one would else have us reset the real one."""
+    wire.download()
+    wire.order().clear()
+    assert wire.say(segment(0, b"", 118, ack % (1 << 32))) == []
+
+
+def test_a_reset_or_a_syn_is_never_answered(wire):
+    wire.download()
+    wire.order().clear()
+    resets = segment(0, b"", 118, 2500, RST | ACK), segment(1, b"", 2500, 118, RST | ACK), segment(0, b"", 99, 0, SYN)
+    assert wire.say(*resets) == []
+
+
+def test_our_own_frames_are_none_of_the_flow(wire):
+    wire.download()
+    wire.order()
+    label, window = MARK.of(2500, 118, 80, 40000)
+    wire.say(segment(1, b"", 2500, 118, RST | ACK, number=label & 0xFFFF, window=window))
+    assert wire.acting._flows[wire.flow.id].connection.reset_by is None
+    wire.say(segment(1, b"", 2500, 118, RST | ACK))
+    assert wire.acting._flows[wire.flow.id].connection.reset_by == 1
+
+
+def test_a_flow_that_falls_silent_after_it_has_ended(wire):
+    wire.download()
+    wire.order()
+    flow = wire.flow
+    wire.products += wire.table.wait((wire._time + 30) * 1_000_000_000)
+    (end,) = [one for one in wire.products if isinstance(one, FlowEnd)]
+    assert (end.flow.id, end.how) == (flow.id, "reset")
+    assert not wire.acting._flows
+    assert not wire.acting._ends
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [(0, 99, 0, SYN)],
+        [(0, 99, 0, SYN), (1, 499, 100, SYN | ACK)],
+        [(0, 99, 0, SYN), (0, 100, 500, ACK)],
+        [(0, 100, 500, ACK), (1, 500, 100, ACK)],
+    ],
+    ids=["a SYN alone", "no last ACK", "no answer", "picked up in its middle"],
+)
+def test_nothing_is_done_about_a_flow_that_both_ends_were_not_heard_to_agree_to(wire, frames):
+    for side, seq, ack, flags in frames:
+        wire.say(segment(side, b"", seq, ack, flags))
+    last = 100 if len(frames) > 1 or frames[0][2] else 100
+    wire.say(segment(0, b"GET / HTTP/1.1\r\n\r\n", last, 500 if len(frames) > 2 else 0, ACK if len(frames) > 2 else 0))
+    assert wire.order(0) == [] if wire.acting._flows else True
+
+
+def test_an_order_for_a_flow_that_is_over_or_unknown_is_none(wire):
+    wire.download()
+    flow = wire.flow
+    wire.say(segment(1, b"", 2500, 118, FIN | ACK), segment(0, b"", 118, 2501, FIN | ACK), segment(1, b"", 2501, 119))
+    wire.acting.order(Order("a1", flow, 1), 0)
+    assert wire.acting.sendings == []
+
+
+def test_a_flow_is_acted_on_once(wire):
+    wire.download()
+    wire.order().clear()
+    assert wire.order() == []
+
+
+def test_tags_are_copied(wire):
+    wire.say(
+        segment(0, seq=99, flags=SYN, tags=((0x8100, 7),)),
+        segment(1, seq=499, ack=100, flags=SYN | ACK, tags=((0x8100, 7),)),
+        segment(0, b"GET / HTTP/1.1\r\n\r\n", 100, 500, tags=((0x8100, 7),)),
+    )
+    (sending,) = wire.order()
+    assert {one.link[12:] for one in sending.frames} == {segment(0, tags=((0x8100, 7),))[12:18]}
