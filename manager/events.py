@@ -1,4 +1,4 @@
-"""Documents, made here and nowhere else: object, alarm and coverage, as nested dictionaries in ECS.
+"""Documents, made here and nowhere else: object, alarm, action and coverage, as nested dictionaries in ECS.
 
 Printing, storing and indexing are sinks for what this module makes. No nulls, no empty lists; `event.id` is the same
 whenever the same capture is read. Fields: Elastic Common Schema; own ones stand under `tapscan.*`.
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from manager.ecs import BILLION, ECS_VERSION, Document, extension, mac_text, merge, stable_id, timestamp
 from manager.fields import (
+    action_fields,
+    action_outcome,
     alarm_fields,
     best_hit,
     engine_fields,
@@ -34,6 +36,7 @@ from sensor.pcapng_file import file_of
 if TYPE_CHECKING:
     from engines.outcome import Scanned
     from engines.status import EngineStatus, HostStatus
+    from manager.action import Action
     from manager.alarms import Alarm
     from manager.coverage import Row
     from manager.quantiles import Quantiles
@@ -45,6 +48,7 @@ FLOWS_KEPT = 512  # whose common fields are remembered: objects of one flow come
 STREAMS = {
     "tapscan.object": "logs",
     "tapscan.alarm": "logs",
+    "tapscan.action": "logs",
     "tapscan.coverage": "metrics",
     "tapscan.sensor": "metrics",
     "tapscan.health": "logs",
@@ -143,6 +147,34 @@ class Documents:
             document["tapscan"]["alarm"]["packets"] = os.path.join(self._record, file_of(alarm.id))  # noqa: PTH118 - a text
         document["related"]["hash"] = list(dict.fromkeys(scanned.target.sha256 for scanned in alarm.found))
         merge(document, alarm.facts)
+        return document
+
+    def action(self, action: Action) -> Document:
+        """The document of one revision of an action."""
+        target = action.target
+        document = self._frame(action.flow, target.protocol, action.time)
+        document["event"] = {
+            "id": stable_id(action.id, "action", str(action.revision)),
+            "kind": "event",
+            "category": ["intrusion_detection", "network"],
+            "type": ["info", "denied"] if action.outcome == "confirmed" else INFO,
+            "dataset": "tapscan.action",
+            "module": "tapscan",
+            "action": action.kind,
+            "created": self._now(),
+            "duration": 0 if action.sent is None else max(0, action.sent - action.time),
+            "outcome": action_outcome(action),
+        }
+        if action.reason:
+            document["event"]["reason"] = action.reason
+        document["data_stream"] = self._streams["tapscan.action"]
+        document["file"] = self._file(target)
+        document["rule"] = rule_fields(action.hit)
+        document["tapscan"] = {
+            "flow": {"id": action.flow.id, "direction": "resp" if target.direction else "orig"},
+            "action": action_fields(action),
+        }
+        document["related"]["hash"] = [target.sha256]
         return document
 
     def coverage(self, row: Row) -> Document:

@@ -1,4 +1,4 @@
-"""The parts of documents that tell of one noun: `tapscan.object`, `.verdicts`, `.latency`, `.alarm`, and `rule`."""
+"""The parts of documents that tell of one noun: `tapscan.object`, `.verdicts`, `.alarm`, `.action` ..., and `rule`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from engines.verdicts import Verdict, integrate
-from manager.ecs import Document, severity_name
+from manager.ecs import Document, severity_name, timestamp
 from reassembly.objects import Object
 
 if TYPE_CHECKING:
     from engines.outcome import Scanned
     from engines.status import EngineStatus
+    from manager.action import Action
     from manager.alarms import Alarm
     from manager.quantiles import Quantiles
     from manager.summary import EngineCounts
@@ -143,6 +144,37 @@ def _alarm_object(scanned: Scanned) -> Document:
         "verdict": integrate(scanned.verdicts, target.complete),
     }
     return fields | {key: value for key, value in (("name", target.name), ("parent", target.parent)) if value}
+
+
+# What became of what was to be done; of all else (nothing was done, or nobody can know) nothing is said.
+OUTCOMES = {"confirmed": "success", "done": "success", "late": "failure", "failed": "failure", "refused": "failure"}
+
+
+def action_outcome(action: Action) -> str:
+    """ECS event.outcome of an action."""
+    return OUTCOMES.get(action.outcome, "unknown")
+
+
+def action_fields(action: Action) -> Document:
+    """`tapscan.action`: `latency` in nanoseconds."""
+    fields = {
+        "id": action.id,
+        "revision": action.revision,
+        "kind": action.kind,
+        "mode": action.mode,
+        "outcome": action.outcome,
+        "rule": action.rule,
+        "why": action.why,
+        "reason": action.reason,
+        "frames": action.frames,
+        "sent": None if action.sent is None else timestamp(action.sent),
+        "latency": action.latency,
+        "bytes_delivered": action.bytes_delivered,
+        "bytes_total": action.bytes_total,
+        "bytes_past": action.bytes_past,
+        "evaded_by_retry": action.evaded_by_retry,
+    }
+    return {key: value for key, value in fields.items() if value not in (None, "")}
 
 
 def metric_fields(engine: EngineStatus) -> Document:

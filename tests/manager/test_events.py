@@ -2,7 +2,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from nouns import BEGAN, FLOW, NS, an_object, another, flow_end, said, scanned
+from nouns import BEGAN, FLOW, NS, an_action, an_object, another, flow_end, said, scanned
 
 from engines.status import EngineStatus, HostStatus
 from manager.alarms import raise_alarm
@@ -44,6 +44,8 @@ def every_document(documents):
     yield documents.object(bare, scanned(bare))
     yield documents.alarm(raise_alarm(FLOW, [scanned(full, *verdicts)]))
     yield documents.alarm(raise_alarm(FLOW, [scanned(bare, said("a", "suspicious"))]))
+    yield documents.action(an_action())
+    yield documents.action(an_action(outcome="failed", reason="the flow went on", sent=BEGAN, target=full))
     yield from map(documents.coverage, ledger.rows())
     yield documents.scan_host(HostStatus(None, "10.0.0.9", "10.0.0.9: tapscan 2 there, 1 here", False))
     yield documents.scan_host(HostStatus("10.0.0.1", "10.0.0.1", None, False), EngineStatus("clamav", 2))

@@ -8,6 +8,7 @@ from capture import Conversation
 
 from engines.outcome import Latency, Scanned
 from engines.verdicts import Verdict
+from manager.action import Action
 from reassembly.events import Flow, FlowEnd
 from reassembly.objects import Content, Object
 
@@ -55,6 +56,23 @@ LATENCY = Latency(2 * NS, 1000, 2000, 5000, 9000, 4000, "yara")
 
 def scanned(target=None, *verdicts, latency=LATENCY):
     return Scanned(target or an_object(), verdicts, latency)
+
+
+def an_action(**more):
+    given = {
+        "id": "ac7",
+        "revision": 1,
+        "kind": "reset",
+        "mode": "enforce",
+        "outcome": "confirmed",
+        "flow": FLOW,
+        "time": BEGAN + 2 * NS,
+        "target": an_object(),
+        "hit": said("yara", "malicious", "Bad"),
+        "rule": 2,
+        "why": "policy 2: malicious",
+    }
+    return Action(**(given | more))
 
 
 def flow_end(flow=FLOW, **more):
