@@ -20,6 +20,7 @@ from sensor.offloads import switch_off, switched_on
 
 if TYPE_CHECKING:
     from manager.injection import Injection
+    from manager.ownership import Owner
 
 
 @noun
@@ -95,13 +96,13 @@ def recording(asked: Asked, settings: Settings, beside: Interfaces | None) -> Re
     return replace(task, interfaces=interfaces.descriptors[0], ring=interfaces.size)
 
 
-def injection(asked: Asked, settings: Settings) -> Injection | None:
+def injection(asked: Asked, settings: Settings, owner: Owner | None) -> Injection | None:
     """Who sends frames; None where nothing is ever sent. Raises Stop."""
     if asked.replay is not None or settings.countermeasures.mode == "observe":
         return None
     from manager.injection import Injection
 
-    return Injection(settings, started)
+    return Injection(settings, owner, started)
 
 
 def countering(tasks: list[Task], injection: Injection | None) -> list[Task]:

@@ -189,10 +189,10 @@ class Workers:
         match one:
             case Said():
                 worker.said, worker.up = one, True
-            case (arrived, Object() as target):
+            case (int() as arrived, Object() as target):
                 worker.flows[target.flow.id] = target.flow
                 return arrived, target
-            case (arrived, FlowEnd() as end):
+            case (int() as arrived, FlowEnd() as end):
                 worker.flows.pop(end.flow.id, None)
                 return arrived, end
             case ("part", key, begin, piece) if self._ahead is not None:

@@ -8,10 +8,12 @@ import socket
 from typing import TYPE_CHECKING
 
 from manager.action import Report
+from manager.assembly import audit_folder, stop_file
 from manager.children import Start, ours_and_theirs
 from manager.countering import Countering
 from manager.injector import InjectorTask, sending
 from manager.options import Stop
+from manager.ownership import Owner, handed_over, is_actions
 
 if TYPE_CHECKING:
     from manager.children import Process
@@ -23,7 +25,7 @@ MESSAGE = 1 << 16
 class Injection:
     """`countering`: what workers need. Raises Stop where nothing can be sent."""
 
-    def __init__(self, settings: Settings, start: Start) -> None:
+    def __init__(self, settings: Settings, owner: Owner | None, start: Start) -> None:
         own = settings.countermeasures
         name = own.interface or settings.sensor.interfaces[0]
         try:
@@ -31,13 +33,27 @@ class Injection:
         except OSError as error:
             raise Stop(f"[countermeasures] interface: {name}: nothing can be sent: {error.strerror}") from None
         secret = os.urandom(32)
-        self._theirs, self._ours = ours_and_theirs(None)
-        task = InjectorTask(own, secret, ((name, out.fileno()),), self._theirs.fileno())
-        with out:
+        self._ours, theirs = ours_and_theirs(None)
+        audit, stop = audit_folder(settings), stop_file(settings)
+        for folder in {audit, stop.parent}:
+            handed_over(folder, owner, is_actions)
+        numbers = out.fileno(), theirs.fileno()
+        task = InjectorTask(
+            own, secret, ((name, numbers[0]),), numbers[1], str(audit), str(stop), settings.sensor.user
+        )
+        with out, theirs:
             self._process: Process
-            self._process, self._channel = start("manager.injector", task, (out.fileno(), self._theirs.fileno()))
-        self._theirs.close()
+            self._process, self._channel = start("manager.injector", task, numbers)
+        if (why := self._first()) is not None:
+            raise Stop(f"[countermeasures]: nothing can be sent: {why}")
         self.countering = Countering(self._ours.fileno(), secret, name)
+
+    def _first(self) -> str | None:
+        """Why it can't begin."""
+        if not (said := self._channel.recv(MESSAGE)):
+            return "the process that sends has ended"
+        why: str | None = pickle.loads(said)
+        return why
 
     def fileno(self) -> int:
         return self._channel.fileno()

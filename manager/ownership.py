@@ -82,6 +82,11 @@ def is_spool(names: Iterable[str]) -> bool:
     return not known or "lock" in known
 
 
+def is_actions(names: Iterable[str]) -> bool:
+    """Whether a folder with these files holds actions, or nothing."""
+    return all(name == "stop" or name.endswith(".jsonl") for name in names)
+
+
 def is_output(paths: Iterable[Path]) -> Callable[[Iterable[str]], bool]:
     """Whether a folder holds these files of outputs and their old ones, or nothing."""
     stems = tuple(path.stem for path in paths)

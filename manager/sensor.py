@@ -76,7 +76,7 @@ def watch(asked: Asked) -> int:
     alarms = Alarms(exact_engines(settings))
     births = None if interfaces is None or not nursery.POSSIBLE else Nursery(settings.sensor.user)
     start = started if births is None else births.started
-    injection = beginning.injection(asked, settings)
+    injection = beginning.injection(asked, settings, owner)
     tasks = beginning.countering(tasks, injection)
     recording = beginning.recording(asked, settings, interfaces)
     recorded = None if recording is None else Recorded(recording, settings.sensor.around_alarms, start)

@@ -1,0 +1,220 @@
+"""What is done about a flow, and what came of it: told by what the flow itself did."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from nouns import FLOW, NS, an_object, another, flow_end, said, scanned
+
+from manager.action import Report
+from manager.countermeasures import Countermeasures
+from manager.early import Sighting
+from manager.observer import Observer
+from manager.policy import Policy
+from manager.settings import PolicySettings, PolicyWhen
+from reassembly.objects import Content
+
+RESET = PolicySettings(PolicyWhen(verdict="malicious"), ("reset",))
+BAD = said("yara", "malicious", "Bad")
+
+
+class Acts:
+    """Countermeasures with everything around them in the hands of the test."""
+
+    def __init__(self, mode="enforce", *rules, goes_on=True):
+        self.orders = []
+        policy = Policy(rules or (RESET,), Observer())
+        self.acts = Countermeasures(mode, policy, self.orders.append, lambda flow: goes_on)
+
+    def find(self, target=None, *verdicts):
+        self.acts.take(scanned(target or an_object(), *(verdicts or (BAD,))))
+
+    def sight(self, target):
+        self.acts.sighted(Sighting(target, BAD))
+
+    def report(self, refused=None, flow=FLOW, frames=8, time=None):
+        order = self.orders[-1]
+        self.acts.reported(Report(order.action, flow.id, frames, time or NOW, refused))
+
+    def pass_(self, *products):
+        walk = ((0, one) for one in products)
+        assert [one for _, one in self.acts.watch(walk)] == [*products]
+
+    def done(self):
+        return [(one.outcome, one.reason) for one in self.acts.finished()]
+
+
+NOW = an_object().time + 5_000_000
+
+
+def window(begin=0, size=4096, **more):
+    return an_object(bytes(size), cut="window", missing=((0, begin),) if begin else (), sha256="", **more)
+
+
+def partial(size=9000, **more):
+    return an_object(bytes(size), cut="reset", time=NOW + 1, **more)
+
+
+def test_a_transfer_that_never_ends_was_stopped():
+    acts = Acts()
+    acts.sight(window(4096, 8192))
+    (order,) = acts.orders
+    assert (order.flow, order.direction) == (FLOW, 1)
+    acts.report()
+    acts.pass_(partial(20_000), flow_end())
+    (action,) = acts.acts.finished()
+    assert (action.outcome, action.frames, action.sent) == ("confirmed", 8, NOW)
+    assert (action.latency, action.bytes_delivered, action.bytes_past) == (5_000_000, 20_000, 20_000 - 12_288)
+    assert (action.kind, action.rule, action.mode, action.hit) == ("reset", 1, "enforce", BAD)
+    assert action.target.content.gone
+
+
+def test_one_that_comes_to_its_end_after_the_frame_was_not():
+    acts = Acts()
+    acts.sight(window())
+    acts.report()
+    acts.pass_(an_object(bytes(20_000), time=NOW + 1), flow_end())
+    assert acts.done() == [("failed", "the flow went on to the last byte")]
+
+
+def test_one_that_was_complete_before_the_frame_was_late():
+    acts = Acts()
+    acts.find()
+    acts.report()
+    acts.pass_(flow_end())
+    assert acts.done() == [("late", "its last byte was there before the frame")]
+
+
+def test_a_mail_of_which_a_part_is_complete_is_stopped_as_long_as_the_mail_is_not():
+    part = an_object(kind="email_part", depth=1, protocol="smtp", direction=0)
+    for mail, outcome in (
+        (partial(kind="email", id="mail", direction=0), "confirmed"),
+        (an_object(kind="email", id="mail", time=NOW + 1), "failed"),
+        (an_object(kind="email", id="mail", time=NOW - 1), "late"),
+    ):
+        acts = Acts()
+        acts.find(part)
+        acts.report()
+        acts.pass_(mail, flow_end())
+        assert [one for one, _ in acts.done()] == [outcome]
+
+
+def test_what_the_injector_refuses_is_told_at_once():
+    acts = Acts()
+    acts.find()
+    acts.report("allowlist: 10.0.0.0/8")
+    assert acts.done() == [("refused", "allowlist: 10.0.0.0/8")]
+    acts.pass_(flow_end())
+    assert acts.done() == []
+
+
+def test_a_dry_run_ends_with_the_frames():
+    acts = Acts("dry_run")
+    acts.sight(window())
+    acts.report()
+    (action,) = acts.acts.finished()
+    assert (action.outcome, action.frames, action.mode) == ("dry_run", 8, "dry_run")
+
+
+def test_who_only_observes_says_what_would_be_done():
+    acts = Acts("observe")
+    acts.find()
+    assert acts.orders == []
+    (action,) = acts.acts.finished()
+    assert (action.outcome, action.kind, action.mode) == ("observed", "reset", "observe")
+
+
+def test_a_flow_that_is_over_gets_no_frame():
+    acts = Acts(goes_on=False)
+    acts.find()
+    assert acts.orders == []
+    assert acts.done() == [("late", "the flow was over by then")]
+
+
+def test_a_flow_that_ends_before_a_worker_can_act_was_late_and_one_that_nobody_believes_refused():
+    for time, outcome in ((0, "late"), (1 << 62, "refused")):
+        acts = Acts()
+        acts.find()
+        acts.pass_(flow_end(time=time))
+        assert [one for one, _ in acts.done()] == [outcome]
+
+
+def test_a_flow_is_acted_on_once():
+    acts = Acts()
+    acts.sight(window())
+    acts.sight(window(4096))
+    acts.find()
+    assert len(acts.orders) == 1
+
+
+def test_frames_that_follow_are_counted():
+    acts = Acts()
+    acts.sight(window())
+    acts.report()
+    acts.report(frames=2)
+    acts.pass_(partial(), flow_end())
+    assert acts.acts.finished()[0].frames == 10
+
+
+def test_a_report_of_something_else_is_none():
+    acts = Acts()
+    acts.sight(window())
+    acts.acts.reported(Report("another", FLOW.id, 1, NOW, None))
+    acts.acts.reported(Report(acts.orders[0].action, "another", 1, NOW, None))
+    acts.pass_(partial(), flow_end(time=1 << 62))
+    assert [one for one, _ in acts.done()] == ["refused"]
+
+
+@pytest.mark.parametrize("verdict", [said("yara", "clean"), said("yara", "error"), said("yara", "suspicious", "Odd")])
+def test_only_what_the_policy_asks_for_is_acted_on(verdict):
+    acts = Acts()
+    acts.find(None, verdict)
+    assert (acts.orders, acts.done()) == ([], [])
+
+
+def test_what_is_no_connection_is_not_reset():
+    acts = Acts()
+    acts.find(an_object(flow=replace(FLOW, transport="udp")))
+    assert acts.done() == [("refused", "only TCP can be reset")]
+
+
+def test_a_client_that_gets_it_all_the_same_is_found():
+    acts = Acts()
+    acts.sight(window(name="setup.exe"))
+    acts.report()
+    acts.pass_(partial(name="setup.exe"), flow_end())
+    (stopped,) = acts.acts.finished()
+    again = replace(FLOW, id="again")
+    other = replace(FLOW, id="other", orig_ip=bytes(4))
+    acts.pass_(an_object(flow=other, name="setup.exe"), an_object(flow=again, name="else.exe"))
+    assert acts.done() == []
+    acts.pass_(an_object(flow=again, name="setup.exe", time=NOW + NS))
+    (action,) = acts.acts.finished()
+    assert (action.id, action.revision, action.evaded_by_retry) == (stopped.id, 2, True)
+    acts.pass_(an_object(flow=another(), name="setup.exe", time=NOW + NS))
+    assert acts.done() == []
+
+
+def test_a_retry_long_after_is_another_matter():
+    acts = Acts()
+    acts.sight(window(name="setup.exe"))
+    acts.report()
+    acts.pass_(partial(name="setup.exe"), flow_end())
+    acts.done()
+    acts.pass_(an_object(flow=replace(FLOW, id="again"), name="setup.exe", time=1 << 62))
+    assert acts.done() == []
+
+
+def test_at_the_end_what_is_open_is_told():
+    acts = Acts()
+    acts.sight(window())
+    acts.report()
+    assert [one.outcome for one in acts.acts.rest()] == ["confirmed"]
+    assert acts.acts.rest() == []
+
+
+def test_an_action_keeps_no_bytes():
+    acts = Acts("observe")
+    acts.find(an_object(content=Content(5, b"bytes")))
+    assert acts.acts.finished()[0].target.content.kept is None
