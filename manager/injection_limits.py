@@ -19,7 +19,7 @@ NS = 1_000_000_000
 WINDOW = 300 * NS  # within which hosts are counted for the circuit breaker
 FOLLOW_UPS = 10  # requests for the same flow and action
 FOLLOWING = 2 * NS  # within which they come
-KNOWN_FLOWS = 1 << 16
+KNOWN_FLOWS = 1 << 15
 KNOWN_HOSTS = 1 << 14
 
 

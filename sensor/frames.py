@@ -62,5 +62,8 @@ _ADDRESSES = 12
 _TAGS = (b"\x81\x00", b"\x88\xa8", b"\x91\x00")
 _PPPOE = b"\x88\x64"
 _MPLS = (b"\x88\x47", b"ppp\x02\x81")
-_VERSIONS: dict[bytes, tuple[int, ...]] = {b"\x08\x00": (4,), b"\x86\xdd": (6,), b"ppp\x00\x21": (4,), b"ppp\x00\x57": (6,)}
-_VERSIONS |= dict.fromkeys(_MPLS, (4, 6))
+_EITHER = (4, 6)
+_VERSIONS: dict[bytes, tuple[int, ...]] = {
+    b"\x08\x00": (4,), b"\x86\xdd": (6,), b"ppp\x00\x21": (4,), b"ppp\x00\x57": (6,),
+    _MPLS[0]: _EITHER, _MPLS[1]: _EITHER,
+}  # fmt: skip
