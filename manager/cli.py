@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from manager import VERSION
 from manager.arguments import Parser, command, takes_config
+from manager.cli_actions import action_commands
 from manager.cli_elastic import elastic_commands
 from manager.cli_kibana import kibana_commands
 from manager.options import Options, Stop
@@ -160,6 +161,7 @@ def parser() -> Parser:
     elastic_commands(elastic.add_subparsers(title="commands", metavar="COMMAND", required=True))
     kibana = command(commands, "kibana", None, "Gives Kibana dashboards and detection rules.")
     kibana_commands(kibana.add_subparsers(title="commands", metavar="COMMAND", required=True))
+    action_commands(commands)
     words = "Shows where documents go: what waits for each output, and what is in the way."
     takes_config(command(commands, "outputs", _outputs, words, "Exit code: 0, or 2 when one takes nothing at present."))
     return top

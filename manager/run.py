@@ -117,7 +117,7 @@ class Job:
             return not self.interrupt.asked
 
         try:
-            for item in self._items(shard, summary, after):
+            for item in self.items(shard, summary, after):
                 for sink in sinks:
                     sink.take(item)
         finally:
@@ -142,7 +142,8 @@ class Job:
         if self.scanning:
             yield Crashed(Path(self.settings.pool.crashed or state_directory() / "crashed"))
 
-    def _items(self, shard: Shard, summary: Summary, after: After) -> Iterator[Item]:
+    def items(self, shard: Shard, summary: Summary, after: After) -> Iterator[Item]:
+        """All that the captures give, and what engines said of it."""
         if not self.scanning:
             for timeline in self._timelines(shard, summary, after):
                 yield from extracted(timeline.products())

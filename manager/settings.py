@@ -211,7 +211,7 @@ class PolicySettings:
     """[[policy]]: the first that matches wins."""
 
     when: PolicyWhen = field(default_factory=PolicyWhen)
-    do: tuple[Literal["observe", "reset", "command", "webhook"], ...] = ()
+    do: tuple[Literal["observe", "reset", "command", "webhook"], ...] = ()  # observe: only noted
     argv: tuple[str, ...] = ()  # of "command": the action comes as JSON on its standard input
     url: str | None = None  # of "webhook"
 

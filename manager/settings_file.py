@@ -15,6 +15,7 @@ from typing import Any
 
 from manager.output_checks import OUTPUT_CHECKS, same_files, with_paths
 from manager.output_settings import OUTPUT_KINDS
+from manager.policy_checks import countermeasure_mistakes, policy_mistakes
 from manager.settings import ENGINE_KINDS, LATER, EngineSettings, HashesSettings, Settings, YaraSettings
 from sensor.noun import noun
 
@@ -65,6 +66,9 @@ def load(path: str) -> tuple[Settings, dict[str, Any]]:
     outputs = tuple(with_paths(one, folder) for one in _several(path, "output", tables, mistakes))
     mistakes += (Mistake(path, key, text) for key, text in same_files(outputs))
     mistakes += (Mistake(path, key, text) for key, text in _check(rest))
+    if isinstance(settings, Settings):
+        mistakes += (Mistake(path, key, text) for key, text in countermeasure_mistakes(settings.countermeasures))
+        mistakes += (Mistake(path, key, text) for key, text in policy_mistakes(settings.policy))
     pool = tables.get("pool")
     if isinstance(pool, dict) and pool.get("kind") == "ray" and not pool.get("address"):
         mistakes.append(Mistake(path, "pool.address", 'is missing; with kind = "ray" it is HOST:PORT, "auto" or "new"'))

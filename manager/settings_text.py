@@ -15,7 +15,7 @@ from manager.effective import effective, flat
 from manager.options import Stop
 from manager.output_settings import OUTPUT_KINDS
 from manager.reload import engine_mistakes
-from manager.settings import ENGINE_KINDS, Settings
+from manager.settings import ENGINE_KINDS, PolicySettings, PolicyWhen, Settings
 from manager.settings_file import SettingsError, load
 from manager.visible import visible
 
@@ -24,10 +24,12 @@ HEAD = """\
 # `tapscan config check` says every mistake, `tapscan config show` what holds and where it comes from.
 """
 POLICIES = """
-# What is done with what is found; the first that matches wins.
+# What is done with what is found; the first of which all of [policy.when] holds wins. Without any, what is malicious is
+# observed. `tapscan policy test CAPTURE` shows which one fires, and why.
 # [[policy]]
-# when = { verdict = "malicious" }
-# do = ["reset"]
+{}
+# [policy.when]
+{}
 """
 ENGINES = """
 # Engines, as many as there are; each object goes to all of them at once. Without any: YARA with the starter rules, and
@@ -164,7 +166,8 @@ def default_text() -> str:
         elif field.name == "output":
             parts.append(OUTPUTS + "\n".join(_one_of("output", kind, OUTPUT_KINDS[kind]) for kind in OUTPUT_KINDS))
         elif field.name == "policy":
-            parts.append(POLICIES)
+            own = (line for line in _table(PolicySettings) if not line.startswith("# when = "))
+            parts.append(POLICIES.format("\n".join(own), "\n".join(_table(PolicyWhen))))
         else:
             assert field.default_factory is not MISSING
             parts.append(f"\n[{field.name}]\n" + "\n".join(_table(type(field.default_factory()))) + "\n")

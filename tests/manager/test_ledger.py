@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from machine import small_disk
 
 from manager.coverage import MINUTE, Row, Tally
-from manager.ledger import OLD, Ledger
+from manager.days import OLD
+from manager.ledger import Ledger
 from manager.options import Stop
 from manager.periods import Period, of_files, of_folder
 
