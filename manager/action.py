@@ -12,8 +12,9 @@ from sensor.noun import noun
 
 Mode: TypeAlias = Literal["observe", "dry_run", "enforce"]
 # observed: nothing was to be done. confirmed: the flow ended before the last byte. late: the last byte was there before
-# the frame. failed: the flow went on. refused: a limit, a list or a doubt was against it. done: a command or webhook.
-Outcome: TypeAlias = Literal["observed", "dry_run", "confirmed", "late", "failed", "refused", "done"]
+# the frame. failed: the flow went on. refused: a limit, a list or a doubt was against it. begun, done: of a command or
+# webhook, the first as it is given to them.
+Outcome: TypeAlias = Literal["observed", "dry_run", "confirmed", "late", "failed", "refused", "begun", "done"]
 
 
 @noun

@@ -91,16 +91,6 @@ def ledger_folder(settings: Settings) -> Path:
     return Path(settings.sensor.ledger or state_directory() / "coverage")
 
 
-def audit_folder(settings: Settings) -> Path:
-    """Where the records of frames are kept."""
-    return Path(settings.countermeasures.audit or state_directory() / "actions")
-
-
-def stop_file(settings: Settings) -> Path:
-    """While it exists, nothing is sent."""
-    return Path(settings.countermeasures.stop_file or state_directory() / "actions" / "stop")
-
-
 def spool_folder(settings: Settings) -> Path:
     """Where documents lie until they are sent, and after."""
     return Path(settings.spool.directory or state_directory() / "spool")

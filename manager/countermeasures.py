@@ -111,11 +111,11 @@ class Countermeasures:
         now, flow = time.time_ns(), target.flow
         bare = replace(target, content=Content(target.size))
         key = stable_id(flow.id, kind, str(now))
-        action = Action(
-            key, 1, kind, self.mode, "observed", flow, now, bare, hit, decision.rule, decision.why
-        )
-        if kind != "reset" or self.mode == "observe":
+        action = Action(key, 1, kind, self.mode, "observed", flow, now, bare, hit, decision.rule, decision.why)
+        if kind == "observe" or self.mode == "observe":
             self._finished.append(action)
+        elif kind != "reset":
+            self._finished.append(replace(action, outcome="begun" if self.mode == "enforce" else "dry_run"))
         elif flow.transport != "tcp":
             self._finished.append(replace(action, outcome="refused", reason="only TCP can be reset"))
         elif not self._goes_on(flow) and target.cut != "window":
@@ -140,8 +140,10 @@ class Countermeasures:
             latency = report.time - action.target.time
             action = replace(action, frames=report.frames, sent=report.time, latency=max(latency, 0))
         if whole is not None:
-            past = max(whole.size - tried.seen, 0) if action.target.id == whole.id else None
-            action = replace(action, bytes_delivered=whole.size, bytes_past=past)
+            action = replace(action, bytes_delivered=whole.size)
+            if action.target.id == whole.id:
+                bare = replace(whole, content=Content(whole.size))
+                action = replace(action, target=bare, bytes_past=max(whole.size - tried.seen, 0))
         action = replace(action, outcome=outcome, reason=reason)
         self._finished.append(action)
         if outcome == "confirmed" and (wanted := _wanted(whole or action.target))[1]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import pickle
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from manager.action import Report
-from manager.assembly import audit_folder, stop_file
+from manager.action_log import actions_folder
+from manager.action_stop import stop_file
 from manager.children import Start, ours_and_theirs
 from manager.countering import Countering
 from manager.injector import InjectorTask, sending
@@ -34,13 +36,11 @@ class Injection:
             raise Stop(f"[countermeasures] interface: {name}: nothing can be sent: {error.strerror}") from None
         secret = os.urandom(32)
         self._ours, theirs = ours_and_theirs(None)
-        audit, stop = audit_folder(settings), stop_file(settings)
+        audit, stop = Path(own.audit or actions_folder()), stop_file(settings)
         for folder in {audit, stop.parent}:
             handed_over(folder, owner, is_actions)
         numbers = out.fileno(), theirs.fileno()
-        task = InjectorTask(
-            own, secret, ((name, numbers[0]),), numbers[1], str(audit), str(stop), settings.sensor.user
-        )
+        task = InjectorTask(own, secret, ((name, numbers[0]),), numbers[1], str(audit), str(stop), settings.sensor.user)
         with out, theirs:
             self._process: Process
             self._process, self._channel = start("manager.injector", task, numbers)

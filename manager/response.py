@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from manager.action import Action
+from manager.action_log import ActionLog, actions_folder
 from manager.assembly import exact_engines, observer
 from manager.countermeasures import Countermeasures
 from manager.early import Early
 from manager.ecs import Document
+from manager.errands import Errands
+from manager.ownership import Owner, handed_over, is_actions
 from manager.pipeline import Arrived, Item
 from manager.policy import Policy
 from manager.settings import Settings
@@ -20,15 +23,17 @@ if TYPE_CHECKING:
 
 
 class Response:
-    """`injection`: None where frames are never sent; then what would be done is only said."""
+    """`injection`: None where frames are never sent; then what would be done is only said. `log`: keeps what was."""
 
-    def __init__(self, renewal: Renewal, injection: Injection | None) -> None:
+    def __init__(self, renewal: Renewal, injection: Injection | None, log: ActionLog | None) -> None:
         self._renewal = renewal
         self._injection = injection
         self._settings = renewal.reload.running
         mode = "observe" if injection is None else self._settings.countermeasures.mode
         self._acts = Countermeasures(mode, _policy(self._settings), renewal.workers.end, renewal.alarms.goes_on)
         self._engines = renewal.engines
+        self._log = log
+        self._errands = None if injection is None else Errands(self._settings.policy, renewal.workers.bell.ring)
         self._early = None if injection is None else Early(self._engines, renewal.workers.bell.ring)
 
     def watch(self, walk: Iterator[Arrived]) -> Iterator[Arrived]:
@@ -51,31 +56,49 @@ class Response:
         if self._injection is not None:
             for report in self._injection.reports():
                 self._acts.reported(report)
-        yield from map(self._document, self._acts.finished())
+        yield from self._documents(self._acts.finished())
 
     def rest(self) -> Iterator[Document]:
         """At the end: actions on flows that were still open."""
         yield from self.look()
-        yield from map(self._document, self._acts.rest())
+        yield from self._documents(self._acts.rest())
 
     def close(self) -> None:
         """Ends what it has started."""
         if self._early is not None:
             self._early.close()
+        if self._errands is not None:
+            self._errands.close()
         if self._injection is not None:
             self._injection.close()
 
-    def _document(self, action: Action) -> Document:
-        return self._renewal.documents.action(action)
+    def _documents(self, actions: list[Action]) -> Iterator[Document]:
+        """Of all that is settled; what is to be done by a command or webhook begins."""
+        documents = self._renewal.documents
+        if self._errands is not None:
+            actions = self._errands.passed(actions, documents.action)
+        for action in actions:
+            document = documents.action(action)
+            if self._log is not None:
+                self._log.write(document)
+            yield document
 
     def _renew(self) -> None:
         """Settings were read again."""
         if self._settings is not self._renewal.reload.running:
             self._settings = self._renewal.reload.running
             self._acts.policy = _policy(self._settings)
+            if self._errands is not None:
+                self._errands.change(self._settings.policy)
         if self._early is not None and self._engines is not self._renewal.engines:
             self._engines = self._renewal.engines
             self._early.change(self._engines)
+
+
+def action_log(owner: Owner | None) -> ActionLog:
+    """Where actions are kept, as the owner can write to it."""
+    folder = actions_folder()
+    return ActionLog(folder, opened=handed_over(folder, owner, is_actions))
 
 
 def _policy(settings: Settings) -> Policy:

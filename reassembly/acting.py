@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reassembly.entry import Entry
-from reassembly.events import Flow
+from reassembly.events import RESP, Flow
 from reassembly.grouping import Groups, Ints
 from reassembly.tcp import Connection
 from sensor.frames import Frame
@@ -69,7 +69,10 @@ class Acting:
         self._flows: dict[str, Entry] = {}
         self._ends: dict[int, Ends] = {}
         self._armed: dict[int, _Armed] = {}
-        self._lengths: tuple[list[int], list[int], NDArray[np.int32]] | None = None  # of segments of the last batch, by flow
+        self._proven: set[int] = set()  # flows whose originator has acknowledged what its peer said
+        self._lengths: tuple[list[int], list[int], NDArray[np.int32]] | None = (
+            None  # of segments of the last batch, by flow
+        )
 
     def enter(self, entry: Entry) -> None:
         """A flow has begun."""
@@ -80,13 +83,14 @@ class Acting:
         self._flows.pop(entry.flow.id, None)
         self._ends.pop(entry.key, None)
         self._armed.pop(entry.key, None)
+        self._proven.discard(entry.key)
 
     def order(self, order: Order, now: int) -> None:
         """Has the flow end, if it goes on and both ends were heard to agree to it. `now`: ns since 1970."""
         entry = self._flows.get(order.flow.id)
         if entry is None or entry.ended or entry.connection is None or entry.key in self._armed:
             return
-        if not _believable(entry.connection):
+        if entry.key not in self._proven or not _believable(entry.connection):
             return
         frames = tuple(self._first(entry, entry.connection, order.direction))
         if frames:
@@ -107,10 +111,12 @@ class Acting:
         for number, key in enumerate(groups.keys):
             if key in self._armed:
                 self._answer(batch, groups, number, self._armed[key])
-            if (known := self._ends.get(key)) is not None and None not in known:
+            if (entry := entries.get(key)) is None or entry.ended:
                 continue
-            if key in entries:
-                self._note(batch, groups, number, self._ends.setdefault(key, [None, None]))
+            if key not in self._proven:
+                self._prove(batch, groups, number, entry)
+            if None in (known := self._ends.setdefault(key, [None, None])):
+                self._note(batch, groups, number, known)
 
     def silent(self, now: int) -> Iterator[Entry]:
         """Flows that were acted on and of which nothing comes any more."""
@@ -134,6 +140,16 @@ class Acting:
         for row, side in zip(groups.rows[begin:end].tolist(), groups.side[begin:end].tolist(), strict=True):
             if ends[side] is None:
                 ends[side] = sent_by(batch, row)
+
+    def _prove(self, batch: PacketBatch, groups: Groups, number: int, entry: Entry) -> None:
+        """Only who sees the answers knows the number that they begin with: 32 bits that can't be guessed."""
+        if entry.connection is None or (resp := entry.connection.streams[RESP]).isn is None:
+            return
+        begin, end = groups.starts[number], groups.starts[number + 1]
+        rows = groups.rows[begin:end][groups.side[begin:end] == entry.orig_side]
+        said = batch.ack[rows][(batch.flags[rows] & (ACK | SYN | RST)) == ACK].tolist()
+        if any(0 <= resp.offset_of(ack) <= resp.next + 1 for ack in said):
+            self._proven.add(entry.key)
 
     def _first(self, entry: Entry, connection: Connection, direction: int) -> Iterator[Frame]:
         data, back = connection.streams[direction], connection.streams[1 - direction]
@@ -179,10 +195,11 @@ class Acting:
 
 
 def _believable(connection: Connection) -> bool:
-    """The handshake was seen both ways and its last ACK: who only sends can't have known what that acknowledges."""
+    """The handshake was seen both ways, and nobody has said that there is none."""
     orig, resp = connection.streams
-    both = connection.established and connection.confirmed and orig.isn is not None and resp.isn is not None
-    return both and not connection.midstream and connection.reset_by is None
+    both = connection.established and orig.isn is not None and resp.isn is not None
+    denied = connection.reset_by is not None or "stream.data_after_rst" in connection.findings
+    return both and not connection.midstream and not denied
 
 
 def _acknowledges(connection: Connection, direction: int, ack: int) -> bool:

@@ -76,29 +76,123 @@ def watching(span, tmp_path):
     """A sensor with a rule, a policy and a mode."""
     (tmp_path / "rules.yar").write_text(RULE)
 
-    def started(mode, **more):
+    def started(mode, do=("reset",), argv=(), **more):
         own = "".join(f"{key} = {json.dumps(value)}\n" for key, value in more.items())
         (tmp_path / "tapscan.toml").write_text(
             f'[[engine]]\nname = "yara"\nkind = "yara"\nrules = ["rules.yar"]\n'
-            f'[[policy]]\nwhen = {{ verdict = "malicious" }}\ndo = ["reset"]\n'
-            f'[countermeasures]\nmode = "{mode}"\n{own}'
+            f'[[policy]]\nwhen = {{ verdict = "malicious" }}\ndo = {json.dumps(do)}\n'
+            + (f"argv = {json.dumps(argv)}\n" if argv else "")
+            + f'[countermeasures]\nmode = "{mode}"\n{own}'
         )
         return Sensor(tmp_path, "-i", span.port, "--json", "--config", str(tmp_path / "tapscan.toml"))
 
     return started
 
 
-def test_a_download_is_stopped_while_it_runs(span, watching):
-    sensor = watching("enforce")
-    with slow_server(span):
-        got = fetched(span)
-    sensor.tells(1, "action")
+def acted(sensor):
+    """What the sensor says it did."""
     code, out, err = sensor.end()
     assert (code, err) == (0, "")
     (action,) = of(documents(out), "action")
-    own = action["tapscan"]["action"]
+    return action, action["tapscan"]["action"]
+
+
+def audited(folder):
+    path = folder / "state" / "tapscan" / "actions" / "frames.jsonl"
+    return [json.loads(one) for one in path.read_text().splitlines()]
+
+
+def test_a_download_is_stopped_while_it_runs(span, watching, tmp_path):
+    sensor = watching("enforce")
+    with slow_server(span):
+        got = fetched(span)
+    action, own = acted(sensor)
     assert (own["kind"], own["mode"], own["outcome"]) == ("reset", "enforce", "confirmed")
     assert 1 << 20 < got < SIZE
     assert 1 << 20 < own["bytes_delivered"] < SIZE
-    assert own["frames"] >= 8
     assert own["latency"] > 0
+    assert action["file"]["size"] == own["bytes_delivered"]
+    assert sum(len(one["frames"]) for one in audited(tmp_path)) == own["frames"] >= 8
+    (kept,) = (tmp_path / "state" / "tapscan" / "actions").glob("actions-*.jsonl")
+    assert [json.loads(one) for one in kept.read_text().splitlines()] == [action]
+
+
+def test_a_dry_run_records_the_frames_and_sends_none(span, watching, tmp_path):
+    sensor = watching("dry_run")
+    with slow_server(span, rate=32 << 20):
+        assert fetched(span) > SIZE
+    _, own = acted(sensor)
+    assert (own["mode"], own["outcome"]) == ("dry_run", "dry_run")
+    assert sum(len(one["frames"]) for one in audited(tmp_path)) >= own["frames"] >= 8
+
+
+def test_who_observes_lets_it_pass_and_says_what_would_be_done(span, watching):
+    sensor = watching("observe")
+    with slow_server(span, rate=32 << 20):
+        assert fetched(span) > SIZE
+    _, own = acted(sensor)
+    assert (own["kind"], own["mode"], own["outcome"]) == ("reset", "observe", "observed")
+
+
+def test_nothing_is_done_to_who_is_on_the_list(span, watching, tmp_path):
+    sensor = watching("enforce", allow=["10.67.0.2/32"])
+    with slow_server(span, rate=32 << 20):
+        assert fetched(span) > SIZE
+    _, own = acted(sensor)
+    assert own["outcome"] == "refused"
+    assert "10.67.0.2" in own["reason"]
+    assert audited(tmp_path) == []
+
+
+def test_nothing_is_sent_while_the_stop_file_is_there(span, watching, tmp_path):
+    stop = tmp_path / "acts" / "stop"
+    sensor = watching("enforce", stop_file=str(stop))
+    stop.touch()
+    with slow_server(span, rate=32 << 20):
+        assert fetched(span) > SIZE
+    _, own = acted(sensor)
+    assert own["outcome"] == "refused"
+    assert "stop" in own["reason"]
+
+
+MAIL = textwrap.dedent("""
+    import smtplib, sys, time
+    from email.message import EmailMessage
+    mail = EmailMessage()
+    mail["From"], mail["To"], mail["Subject"] = "a@example.org", "b@example.org", "bill"
+    mail.set_content("see attachment")
+    payload = sys.argv[2].encode() + bytes(1 << 20)
+    mail.add_attachment(payload, maintype="application", subtype="octet-stream", filename="bill.exe")
+    class Slow(smtplib.SMTP):
+        def send(self, s):
+            s = s.encode() if isinstance(s, str) else s
+            for at in range(0, len(s), 16384):
+                super().send(s[at : at + 16384])
+                time.sleep(0.004)
+    try:
+        with Slow(sys.argv[1]) as smtp:
+            smtp.send_message(mail)
+        print("accepted")
+    except (OSError, smtplib.SMTPException):
+        print("stopped")
+""")
+
+
+def test_a_mail_is_stopped_before_the_server_has_all_of_it(span, served, watching):
+    sensor = watching("enforce")
+    words = span.inside(span.client, sys.executable, "-c", MAIL, span.SERVER, MARKER)
+    sent = subprocess.run(words, check=True, timeout=SECONDS, capture_output=True, text=True)
+    assert sent.stdout == "stopped\n"
+    action, own = acted(sensor)
+    assert (own["outcome"], action["network"]["protocol"]) == ("confirmed", "smtp")
+    assert action["file"]["name"] == "bill.exe"
+
+
+def test_a_command_gets_the_action(span, watching):
+    told = '"kind":"command","mode":"enforce","outcome":"begun"'
+    for number, outcome in ((0, "done"), (1, "failed")):
+        sensor = watching("enforce", do=["command"], argv=["/bin/sh", "-c", f"grep -q '{told}' && exit {number}"])
+        with slow_server(span, rate=32 << 20):
+            assert fetched(span) > SIZE
+        _, own = acted(sensor)
+        assert (own["kind"], own["outcome"]) == ("command", outcome)

@@ -38,7 +38,7 @@ class Wire:
         path.write_bytes(pcap([(self._time * 1_000_000 + at, frame) for at, frame in enumerate(frames)]))
         for batch in open_capture(str(path)):
             self.products += self.table.feed(batch)
-        return [sending for sending in self.acting.sendings]
+        return list(self.acting.sendings)
 
     def handshake(self):
         self.say(
@@ -161,22 +161,56 @@ def test_a_flow_that_falls_silent_after_it_has_ended(wire):
     assert not wire.acting._ends
 
 
-@pytest.mark.parametrize(
-    "frames",
-    [
-        [(0, 99, 0, SYN)],
-        [(0, 99, 0, SYN), (1, 499, 100, SYN | ACK)],
-        [(0, 99, 0, SYN), (0, 100, 500, ACK)],
-        [(0, 100, 500, ACK), (1, 500, 100, ACK)],
-    ],
-    ids=["a SYN alone", "no last ACK", "no answer", "picked up in its middle"],
-)
-def test_nothing_is_done_about_a_flow_that_both_ends_were_not_heard_to_agree_to(wire, frames):
-    for side, seq, ack, flags in frames:
-        wire.say(segment(side, b"", seq, ack, flags))
-    last = 100 if len(frames) > 1 or frames[0][2] else 100
-    wire.say(segment(0, b"GET / HTTP/1.1\r\n\r\n", last, 500 if len(frames) > 2 else 0, ACK if len(frames) > 2 else 0))
-    assert wire.order(0) == [] if wire.acting._flows else True
+ALONE = [(0, 99, 0, SYN), (0, 100, 0, 0)]
+UNFINISHED = [(0, 99, 0, SYN), (1, 499, 100, SYN | ACK)]
+ONE_SIDED = [(0, 99, 0, SYN), (0, 100, 500, ACK), (0, 118, 500, ACK)]
+MIDSTREAM = [(0, 100, 500, ACK), (1, 500, 118, ACK), (0, 118, 501, ACK)]
+
+
+@pytest.mark.parametrize("told", [ALONE, UNFINISHED, ONE_SIDED, MIDSTREAM])
+def test_nothing_is_done_about_a_flow_that_both_ends_were_not_heard_to_agree_to(wire, told):
+    for side, seq, ack, flags in told:
+        wire.say(segment(side, b"G" if not flags & SYN else b"", seq, ack, flags))
+    assert wire.flow
+    assert wire.order(0) == []
+    assert wire.order(1) == []
+
+
+def test_a_flood_of_forged_handshakes_and_data_makes_no_frame(wire):
+    """Who doesn't see the answers can't acknowledge them: what acknowledges something else is not believed."""
+    for number in range(500):
+        ports = {"port": 1024 + number}
+        wire.say(
+            forged(0, b"", 99, 0, SYN, **ports),
+            forged(0, b"", 100, 77, ACK, **ports),
+            forged(0, b"GET / HTTP/1.1\r\nHost: bad\r\n\r\n", 100, 77, ACK, **ports),
+        )
+    assert len(wire.acting._flows) == 500
+    for entry in tuple(wire.acting._flows.values()):
+        for direction in (0, 1):
+            wire.acting.order(Order("a1", entry.flow, direction), wire._time * 1_000_000_000)
+    assert wire.acting.sendings == []
+
+
+def forged(side, payload, seq, ack, flags, port):
+    body = tcp(payload, port, 80, seq, ack, flags)
+    return ether(ipv4(body, "10.9.9.9", "10.0.0.2"))
+
+
+def test_who_answers_a_forged_handshake_ends_it(wire):
+    """The server answers the one whose address was forged; he has asked for nothing and resets, as hosts do."""
+    wire.say(segment(0, b"", 99, 0, SYN), segment(1, b"", 499, 100, SYN | ACK), segment(0, b"", 100, 0, RST))
+    wire.say(segment(0, b"", 100, 77, ACK), segment(0, b"GET / HTTP/1.1\r\n\r\n", 100, 77, ACK))
+    assert wire.order(0) == []
+
+
+@pytest.mark.parametrize("ack", [499, 77, 502, 500 + 60_000, 500 - 60_000, (1 << 32) - 1])
+def test_a_handshake_is_proven_by_the_number_that_only_the_answer_tells(wire, ack):
+    wire.say(segment(0, b"", 99, 0, SYN), segment(1, b"", 499, 100, SYN | ACK))
+    wire.say(segment(0, b"GET / HTTP/1.1\r\n\r\n", 100, ack % (1 << 32)))
+    assert wire.order(0) == []
+    wire.say(segment(0, b"GET / HTTP/1.1\r\n\r\n", 118, 500))
+    assert len(wire.order(0)) == 1
 
 
 def test_an_order_for_a_flow_that_is_over_or_unknown_is_none(wire):
