@@ -36,6 +36,7 @@ def kept(tmp_path):
             {"outcome": "refused", "target": MAIL, "reason": "allowed"},
             {"outcome": "observed", "mode": "observe"},
             {"outcome": "done", "kind": "command"},
+            {"outcome": "failed", "kind": "webhook", "reason": "503"},
         ]
     ):
         log.write(made(number, **more))
@@ -47,7 +48,7 @@ def test_the_list_and_the_stop_rate(tapscan):
     done = tapscan("actions", COLUMNS="200")
     out = done.stdout.decode()
     assert (done.returncode, done.stderr) == (0, b"")
-    assert "7 actions: 2 confirmed, 1 late, 1 failed, 1 refused, 1 observed, 1 done" in out
+    assert "8 actions: 2 confirmed, 2 failed, 1 late, 1 refused, 1 observed, 1 done" in out
     rows = {line.split()[0]: line.split()[-4:] for line in out.splitlines() if line.endswith(" %")}
     assert rows["http"] == ["3", "2", "66.7", "%"]
     assert rows["smtp"] == ["1", "0", "0.0", "%"]
@@ -63,14 +64,14 @@ def test_documents_as_json(tapscan, kept):
     ActionLog(kept).write(made(0, revision=2, outcome="late"))
     done = tapscan("actions", "--json")
     found = [json.loads(line)["tapscan"]["action"] for line in done.stdout.splitlines()]
-    assert sorted(one["id"] for one in found) == list("0123456")
+    assert sorted(one["id"] for one in found) == list("01234567")
     assert [one["outcome"] for one in found if one["id"] == "0"] == ["late"]
 
 
 @pytest.mark.usefixtures("kept")
 def test_since(tapscan):
     assert b"no actions" in tapscan("actions", "--since", "2999-01-01").stdout
-    assert b"7 actions" in tapscan("actions", "--since", "2020-01-01").stdout
+    assert b"8 actions" in tapscan("actions", "--since", "2020-01-01").stdout
     done = tapscan("actions", "--since", "soon")
     assert (done.returncode, done.stdout) == (2, b"")
     assert done.stderr == b"tapscan: --since soon: write 24h, 7d, or a date or time\n"
