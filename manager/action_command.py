@@ -1,7 +1,7 @@
 """The action "command": a program of the operator's is started, with the action as JSON on its standard input.
 
 Without a shell, with a bare environment (no secrets of ours), in a process group of its own that ends with its time.
-What it prints is discarded but for the last line, which says why it failed.
+What it prints is discarded but for the last line of its standard error, which says why it failed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from manager.ecs import Document, line
 from manager.settings import PolicySettings
 
 SECONDS = 10.0  # that it may take
-SAID = 4096  # bytes of what it printed, at its end, in which the last line is looked for
+SAID = 4096  # bytes of its standard error, at the end, in which the last line is looked for
 ENVIRONMENT = {"PATH": os.defpath + ":/usr/local/bin:/usr/local/sbin:/usr/sbin:/sbin", "LC_ALL": "C.UTF-8"}
 
 
@@ -40,7 +40,13 @@ class CommandAction:
 
     def _run(self, given: IO[bytes], said: IO[bytes]) -> str | None:
         process = subprocess.Popen(
-            self._argv, stdin=given, stdout=said, stderr=said, env=ENVIRONMENT, cwd="/", start_new_session=True
+            self._argv,
+            stdin=given,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+            env=ENVIRONMENT,
+            cwd="/",
+            start_new_session=True,
         )
         try:
             code = process.wait(self._seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -31,15 +32,15 @@ def stopped(path: Path) -> bool:
 def stop(config: str | None) -> int:
     """Makes the file. Raises Stop when it can't be made."""
     path = stop_file(effective(config)[0])
+    already = os.path.lexists(path)
     try:
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        path.open("x").close()
-    except FileExistsError:
-        _say(f"stopped already: {path} is there; nothing is sent until `tapscan actions resume`")
-        return 0
+        if not already:
+            path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            path.touch()
     except OSError as error:
         raise Stop(f"not stopped: {path} can't be made: {error.strerror}") from None
-    _say(f"stopped: {path} is there now; nothing is sent until `tapscan actions resume`")
+    words = "stopped already: {} is there" if already else "stopped: {} is there now"
+    _say(f"{words.format(path)}; nothing is sent until `tapscan actions resume`")
     return 0
 
 

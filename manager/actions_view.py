@@ -11,6 +11,7 @@ from rich.table import Table
 
 from manager.action_log import actions_folder, read
 from manager.action_stop import stop_file, stopped
+from manager.actions import ACTIONS
 from manager.coverage import MINUTE
 from manager.ecs import Document, line
 from manager.effective import effective
@@ -60,7 +61,7 @@ def _print(found: Sequence[Document]) -> None:
     outcomes = Counter(str(document["tapscan"]["action"]["outcome"]) for document in found)
     words = ", ".join(f"{number} {name}" for name, number in outcomes.most_common())
     shown.print(f"{count(len(found), 'action')}: {words}")
-    if any(name in outcomes for name in TRIED):
+    if any(map(_tried, found)):
         shown.print(_rates(found))
     else:
         shown.print("none was to be stopped, so there is no stop rate")
@@ -101,10 +102,16 @@ def rates(found: Iterable[Document], by: Callable[[Document], str]) -> dict[str,
     """Stopped in time, and tried, by what `by` says of a document."""
     known: dict[str, tuple[int, int]] = {}
     for document in found:
-        if (outcome := document["tapscan"]["action"]["outcome"]) in TRIED:
+        if _tried(document):
             done, tried = known.get(by(document), (0, 0))
-            known[by(document)] = done + (outcome == "confirmed"), tried + 1
+            known[by(document)] = done + (document["tapscan"]["action"]["outcome"] == "confirmed"), tried + 1
     return known
+
+
+def _tried(document: Document) -> bool:
+    """Whether a flow was to be stopped: a command or a webhook that failed isn't one that went on."""
+    own = document["tapscan"]["action"]
+    return own["outcome"] in TRIED and own["kind"] not in ACTIONS
 
 
 def _rates(found: Sequence[Document]) -> Table:

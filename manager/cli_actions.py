@@ -10,12 +10,13 @@ from manager.arguments import command, takes_config
 
 def _actions(given: Namespace) -> int:
     from manager import action_stop
-    from manager.actions_view import show_actions
 
     if given.what == "stop":
         return action_stop.stop(given.config)
     if given.what == "resume":
         return action_stop.resume(given.config)
+    from manager.actions_view import show_actions
+
     return show_actions(given.config, given.since, given.json)
 
 

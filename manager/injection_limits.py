@@ -106,9 +106,11 @@ class Limits:
 
     def check(self, request: object, now: int) -> str | None:
         """Why nothing is sent; None: it is to be sent, and counts from here on. `now`: ns, of any clock."""
+        if (why := flaw(request)) is not None:
+            return why
         if self._settings.mode == "observe":
             return "the mode is observe"
-        if (why := self._stop.why() or flaw(request)) is not None:
+        if (why := self._stop.why()) is not None:
             return why
         assert isinstance(request, Request)  # it has no flaw
         if (why := self._lists.spared(request)) is not None:

@@ -27,6 +27,7 @@ from manager.channel import REFUSED
 from manager.injection_limits import Limits, mac
 from manager.logs import one_line_logs
 from manager.privileges import give_up, named
+from manager.request_checks import NOT_A_REQUEST
 from manager.settings import CountermeasureSettings
 from manager.stop_file import StopFile
 from reassembly.events import Flow
@@ -71,6 +72,12 @@ def sending(interface: str) -> socket.socket:
     return out
 
 
+def renew(channel: socket.socket, interface: str) -> None:
+    """Gives the injector a socket of an interface that has returned. Raises OSError."""
+    with sending(interface) as out:
+        socket.send_fds(channel, [interface.encode()], [out.fileno()])
+
+
 def main(descriptor: int) -> None:
     """The life of the injector. `descriptor`: its end of the manager's socket, on which the task comes first.
 
@@ -90,7 +97,9 @@ def main(descriptor: int) -> None:
         channel.send(pickle.dumps(str(error)))
         return
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
-    give_up(task.user, str(Path(task.stop).parent))
+    for step in give_up(task.user, str(Path(task.stop).parent)):
+        if step.refused:
+            log.warning("the injector has more rights than it needs: %s: %s", step.name, step.refused)
     channel.send(pickle.dumps(None))
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the manager is gone
         injector.run()
@@ -118,18 +127,25 @@ class Injector:
         while True:
             for number, event in poll.poll():
                 if number == self._channel.fileno():
-                    if not self._channel.recv(TASK):
+                    if not self._renewed():
                         return
                 elif not self._hear() and event & select.POLLHUP:
                     poll.unregister(number)  # all workers are gone
+
+    def _renewed(self) -> bool:
+        """An interface that has returned (`renew`); whether there may be more."""
+        name, numbers, _, _ = socket.recv_fds(self._channel, TASK, 1)
+        for number in numbers:
+            if (before := self._out.get(name.decode())) is not None:
+                before.close()
+            self._out[name.decode()] = socket.socket(fileno=number)
+        return bool(name)
 
     def _hear(self) -> bool:
         """One request; whether there was one. An empty one may come from a worker that lies."""
         try:
             said = self._requests.recv(MESSAGE, socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return False
-        except ConnectionResetError:
+        except (BlockingIOError, ConnectionResetError):
             return False
         try:
             request = unpickled(said)
@@ -141,17 +157,12 @@ class Injector:
 
     def _answer(self, request: object) -> None:
         why = self._limits.check(request, time.monotonic_ns())
-        if not isinstance(request, Request):
+        if not isinstance(request, Request) or why == NOT_A_REQUEST:
             return self._garbage()
         frames, when = 0, time.time_ns()
         if why is None:
             frames, when, why = self._done(request)
-        try:
-            report = Report(request.action, request.flow.id, frames, when, why)
-            said = pickle.dumps(report)
-        except (AttributeError, RecursionError):  # it has neither
-            return self._garbage()
-        return self._report(said)
+        return self._report(Report(request.action, request.flow.id, frames, when, why))
 
     def _done(self, request: Request) -> tuple[int, int, str | None]:
         """Frames that were sent, when the first was, and why none was."""
@@ -174,10 +185,10 @@ class Injector:
         made = built(frame, self._mark)
         return made if self._gateway is None else readdressed(made, self._gateway)
 
-    def _report(self, said: bytes) -> None:
+    def _report(self, report: Report) -> None:
         """Never waits for the manager."""
         try:
-            self._channel.send(said, socket.MSG_DONTWAIT)
+            self._channel.send(pickle.dumps(report), socket.MSG_DONTWAIT)
         except BlockingIOError:
             self._count("reports_lost", "the manager is slow: reports of frames that were sent are lost")
 

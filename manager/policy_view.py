@@ -79,6 +79,8 @@ def _trouble(summary: Summary) -> int:
         say(text)
     for name, why in summary.unusable_engines.items():
         say(f"engine {name} could not be used: {why}")
+    for text in summary.warnings:
+        say(f"warning: {text}")
     if summary.interrupted:
         say("interrupted: this is what was found until then")
     return 2 if summary.unusable_inputs or summary.unusable_engines else 0

@@ -9,6 +9,7 @@ from sensor.frames import Frame, link_of
 FRAMES = 16  # of one request
 TEXT = 200  # letters of an id or a name
 PAYLOAD = 1460  # bytes: a page is one segment
+NOT_A_REQUEST = "not a request"  # of all others the ids and the flow are what they are to be
 _SYN = 2
 
 
@@ -17,7 +18,7 @@ def flaw(request: object) -> str | None:
     try:
         return _flaw(request)
     except (AttributeError, TypeError):  # slots that nobody filled
-        return "not a request"
+        return NOT_A_REQUEST
 
 
 def key_of(request: Request) -> object:
@@ -34,9 +35,9 @@ def macs_of(request: Request) -> set[bytes]:
 
 def _flaw(request: object) -> str | None:
     if not isinstance(request, Request) or type(request.frames) is not tuple:
-        return "not a request"
+        return NOT_A_REQUEST
     if not (_text(request.action) and _text(request.interface) and _sound(request.flow)):
-        return "not a request"
+        return NOT_A_REQUEST
     flow = request.flow
     if flow.transport != "tcp":
         return "not TCP"

@@ -4,14 +4,17 @@ import contextlib
 import json
 import os
 import pickle
+import pwd
 import resource
 import socket
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from injecting import SECRET, Injector, flow_of, reset_of, talking
 
 from manager.action import Request
+from manager.injector import renew
 from sensor.frames import Frame
 from sensor.framing import built
 from sensor.marks import Mark
@@ -55,9 +58,7 @@ def test_the_record_is_there_before_the_frame(span):
     """Seen where the frame arrives."""
     with heard_by(span) as wire, Injector(span.port) as injector:
         injector.say(some(span))
-        while (frame := wire.recv(2000))[12:14] != b"\x08\x00":
-            pass
-        assert frame.hex() in injector.audit.read_text()
+        assert arrived(wire).hex() in injector.audit.read_text()
 
 
 def test_without_a_record_nothing_is_sent(span):
@@ -74,6 +75,112 @@ def test_garbage_costs_nothing(span, said):
         for _ in range(100):
             injector.say(said)
         assert injector.asked(some(span)).frames == 1
+
+
+class Evil:
+    def __reduce__(self):
+        return os.system, ("true",)
+
+
+# Opcodes (pickletools): a class's own attribute set; a memo of two thousand million entries; a million nested lists.
+KIND = b"cmanager.action\nRequest\n"
+SET_ON_CLASS = b"\x80\x02" + KIND + b"N}X\x06\x00\x00\x00framesNs\x86b."
+MEMO = b"\x80\x02Nr\xff\xff\xff\x7f."
+NESTED = b"\x80\x02" + b"]" * 30000 + b"a" * 29999 + b"."
+
+
+@pytest.mark.parametrize(
+    "said", [pickle.dumps(Evil()), SET_ON_CLASS, MEMO, NESTED], ids=["call", "class", "memo", "deep"]
+)
+def test_a_pickle_that_lies_costs_nothing(span, said):
+    with Injector(span.port) as injector:
+        for _ in range(20):
+            injector.say(said)
+        assert injector.asked(some(span)).frames == 1
+        assert len(injector.audit.read_text().splitlines()) == 1
+
+
+def test_a_request_with_odd_fields_costs_nothing(span):
+    with Injector(span.port) as injector:
+        for odd in (replace(some(span), action=[]), replace(some(span), flow=None), replace(some(span), frames=None)):
+            injector.say(odd)
+        assert injector.asked(replace(some(span), frames=(None,))).refused == "not a frame"
+        assert injector.asked(some(span)).frames == 1
+
+
+def test_it_has_no_rights(span):
+    with Injector(span.port) as injector:
+        said = Path(f"/proc/{injector.process.pid}/status").read_text().split("\n")
+    status = {name: value.split() for name, _, value in (line.partition(":") for line in said)}
+    assert status["Name"] == ["tapscan-inject"]
+    assert set(status["Uid"]) == {str(pwd.getpwnam("nobody").pw_uid)}
+    assert {int(status[name][0], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")} == {0}
+    assert status["NoNewPrivs"] == ["1"]
+    assert status["Seccomp"] == ["2"]
+
+
+def test_a_manager_that_hears_nothing_holds_nothing_up(span):
+    """Its channel is full after a few reports; frames go out all the same, and the last reports are lost."""
+    count = 200
+    with heard_by(span) as wire, Injector(span.port, small=1, per_second=1e6, per_host=1e6, hosts=1000) as injector:
+        for number in range(count):
+            injector.say(some(span, id=f"{number:x}"))
+        while read_lines(injector.audit) < count:
+            arrived(wire)
+        injector.channel.setblocking(False)
+        reports = 0
+        with contextlib.suppress(BlockingIOError):
+            while injector.hear():
+                reports += 1
+        assert 0 < reports < count
+        injector.channel.settimeout(20)
+        assert injector.asked(some(span, id="after")).frames == 1
+
+
+def test_too_many_hosts_stop_everything_until_the_file_is_gone(span):
+    with Injector(span.port, hosts=2) as injector:
+        told = [injector.asked(some(span, id=str(last), orig_ip=bytes((10, 67, 1, last)))) for last in range(3)]
+        why = "more than 2 hosts within five minutes"
+        assert [one.refused for one in told] == [None, None, why]
+        assert injector.stop.read_text() == why + "\n"
+        assert injector.asked(some(span, id="later")).refused == f"{injector.stop} exists"
+        injector.stop.unlink()
+        assert injector.asked(some(span, id="later")).frames == 1
+
+
+def test_an_interface_that_is_not_ours_or_down_or_gone(span):
+    with Injector(span.port) as injector:
+        assert injector.asked(some(span, id="a", name="eth99")).refused == "nothing is sent on eth99"
+        span.down()
+        assert injector.asked(some(span, id="b")).refused == "can't be sent: Network is down"
+        span.up()
+        assert injector.asked(some(span, id="c")).frames == 1
+        span.unplug()
+        assert injector.asked(some(span, id="d")).refused == "can't be sent: No such device or address"
+        span.plug()
+        renew(injector.channel, span.port)
+        assert injector.asked(some(span, id="e")).frames == 1
+
+
+def test_one_interface_for_all_and_a_gateway(span):
+    with heard_by(span) as wire, Injector(span.port, interface=span.port, gateway_mac="02:0a:0b:0c:0d:0e") as injector:
+        injector.say(some(span, name="eth99"))
+        assert arrived(wire)[:12].hex(":") == "02:0a:0b:0c:0d:0e:02:00:00:00:00:02"
+
+
+def test_several_workers_ask_and_one_that_goes_is_not_the_end(span):
+    with Injector(span.port) as injector, injector.workers.dup() as other:
+        assert injector.asked(some(span, id="a")).frames == 1
+        injector.workers.close()
+        other.send(pickle.dumps(some(span, id="b")))
+        assert injector.hear().frames == 1
+        other.close()
+        renew(injector.channel, span.port)  # it still hears the manager
+
+
+def test_a_gateway_that_is_no_address_is_said(span):
+    with Injector(span.port, gateway_mac="nonsense") as injector:
+        assert "nonsense" in injector.ready or "hexadecimal" in injector.ready
 
 
 @contextlib.contextmanager
@@ -109,3 +216,14 @@ def heard_by(span):
     wire.settimeout(20)
     wire.bind((span.port + "p", 0x0003))  # ETH_P_ALL: before the bridge takes it
     return wire
+
+
+def arrived(wire):
+    """The next frame with IPv4."""
+    while (frame := wire.recv(2000))[12:14] != b"\x08\x00":
+        pass
+    return frame
+
+
+def read_lines(path):
+    return path.read_bytes().count(b"\n")
