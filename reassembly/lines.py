@@ -9,6 +9,7 @@ import re
 
 from reassembly.builder import Memory
 from reassembly.events import ORIG, Data, Gap
+from reassembly.partial import Partial
 
 # A reply: three digits, and a hyphen when more lines follow (RFC 5321, section 4.2; RFC 959, section 4.2).
 _REPLY = re.compile(rb"([1-6][0-9]{2})(-|[ \t]|\r?\n?$)")
@@ -43,7 +44,7 @@ class Lines:
         self._memory = memory
         self._name = limit
         self._limit: int = getattr(memory.limits, limit)
-        self._partial = bytearray()
+        self._partial = Partial(memory)
 
     def take(self, payload: bytes, start: int) -> tuple[bytes | None, int]:
         """The line that goes on at `start` and the offset after it; None while its end is not here."""
@@ -65,7 +66,7 @@ class Lines:
         room = self._limit - len(self._partial)
         if 0 <= room < end - start:
             self._memory.counters[self._name] += 1
-        if room >= 0:
+        if room >= 0 and not self._partial.full:
             self._partial += payload[start : min(end, start + room + 1)]
 
 

@@ -28,6 +28,7 @@ from reassembly.http.head import (
 from reassembly.http.side import Side
 from reassembly.http.start import may_begin
 from reassembly.http.unasked import answers_head, first_bytes
+from reassembly.partial import Partial
 
 _BLANK = re.compile(rb"\n[ \t\v\f\r\0]*\n")  # the end of a head, for some client
 _JUNK = b"\0 "  # passed over before a request
@@ -49,7 +50,7 @@ def start(side: Side, event: Data) -> None:
     _unclear(side, event)
 
 
-def _buffered(side: Side, buffer: bytearray) -> bool:
+def _buffered(side: Side, buffer: Partial) -> bool:
     """Adds to the head that is not whole yet; whether there is now something to look at."""
     buffer += side.rest()
     if may_begin(bytes(buffer[:33]), 0, side.response) and not _BLANK.search(buffer, max(side.scanned - 64, 0)):
@@ -61,11 +62,13 @@ def _buffered(side: Side, buffer: bytearray) -> bool:
     return True
 
 
-def _unfinished(side: Side, buffer: bytearray) -> None:
+def _unfinished(side: Side, buffer: Partial) -> None:
     side.buffer = buffer
     side.scanned = len(buffer)
     if side.scanned > side.origin.limits.header_bytes:
         side.origin.memory.counters["header_bytes"] += 1
+        side.lose()
+    elif buffer.full:
         side.lose()
 
 
@@ -82,7 +85,7 @@ def _unclear(side: Side, event: Data) -> None:
         return
     blank = _BLANK.search(data, pos)
     if blank is None:
-        _unfinished(side, bytearray(side.rest()))
+        _unfinished(side, Partial(side.origin.memory, side.rest()))
         return
     parsed = patient(data[pos : blank.start()], blank[0], side.response)
     if parsed is not None and not more_fields(data, blank.end()):

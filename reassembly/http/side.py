@@ -15,6 +15,7 @@ from reassembly.http.chunked import Chunks
 from reassembly.http.exchange import Exchange
 from reassembly.http.head import Head
 from reassembly.http.start import begins
+from reassembly.partial import Partial
 
 
 class Kept:
@@ -69,7 +70,7 @@ class Side:
         self.response = False  # this direction brings responses
         self.data = b""  # what is being read, from `pos`
         self.pos = 0
-        self.buffer: bytearray | None = None  # a head that is not whole yet, looked through up to `scanned`
+        self.buffer: Partial | None = None  # a head that is not whole yet, looked through up to `scanned`
         self.scanned = 0
         self.head: Head | None = None  # of the present message, or of the last one
         self.spent = False  # that message had its body

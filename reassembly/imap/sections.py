@@ -10,6 +10,7 @@ from reassembly.imap.grammar import Item
 from reassembly.imap.structure import Structures
 from reassembly.mime import Message
 from reassembly.objects import Object
+from reassembly.partial import Partial
 
 NAME = "imap"
 _NO_HEADER = b"\r\n"  # nothing is known of the section, so it is text
@@ -39,7 +40,7 @@ class Sections:
         self._key: tuple[int, str] = (0, "")
         self._position = 0  # in the section
         self._message: Message | None = None
-        self._header: bytearray | None = None  # a header, kept for the section it belongs to
+        self._header: Partial | None = None  # a header, kept for the section it belongs to
 
     def begin(self, number: int, item: Item, event: Data) -> list[Object]:
         """Bytes of this section of mail `number` come now."""
@@ -49,7 +50,7 @@ class Sections:
             done = self.finish(event.time)
             self._key, self._position = key, item.offset or 0
             kept = item.section.endswith(("HEADER", ".MIME")) and item.offset is None
-            self._header = bytearray() if kept else None
+            self._header = Partial(self._origin.memory) if kept else None
         self._item = item
         return done
 
@@ -58,8 +59,9 @@ class Sections:
         if not data or self._item is None:
             return []
         self._position += len(data)
-        if self._header is not None and len(self._header) + len(data) <= self._origin.limits.header_bytes:
-            self._header += data
+        header = self._header
+        if header is not None and len(header) + len(data) <= self._origin.limits.header_bytes and not header.full:
+            header += data
         opened = self._opened(self._item, event, self._position - len(data))
         message = self._message
         return [*opened, *message.feed(data, event.time)] if message is not None else []

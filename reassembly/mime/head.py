@@ -10,6 +10,7 @@ from collections.abc import Callable
 from reassembly.mime.delimiters import Hit
 from reassembly.mime.headers import NAMED, Fields
 from reassembly.mime.reading import Reading
+from reassembly.partial import Partial
 
 _MOST_JUNK = 2048  # bytes of lines that are no fields, after the last field: so much is a body without its empty line
 
@@ -29,7 +30,7 @@ class Head:
         self._reading = reading
         self._delimits = delimits
         self.cr = cr  # a CR alone ends lines; None: the first line end will tell
-        self._partial = bytearray()
+        self._partial = Partial(reading.memory)  # counts the lines as well
         self._torn = False  # the line that is on its way is none
         self._lines: list[bytes] = []
         self._bytes = 0
@@ -84,12 +85,15 @@ class Head:
             self._reading.memory.counters["header_bytes"] += 1
             piece = piece[: max(0, room)]
             self._torn = self._torn or not piece  # the line is left away
+        elif self._partial.full:
+            piece, self._torn = b"", True
         self._partial += piece
 
     def _ended(self, end: bytes) -> None:
         line = bytes(self._partial)
         self._partial.clear()
         self._bytes += len(line)
+        self._partial.count(self._bytes)
         if self._torn:
             self._torn = False
         elif b"\r" in line and self._reading.turn("bare_cr") == 1:
