@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -72,7 +70,6 @@ def test_all_of_it_comes_back(speaker, fed, limit):
     parser = speaker.Parser(Origin(flow(), memory))
     run(parser, fed(SESSIONS[speaker]))
     del parser
-    gc.collect()
     assert memory.partial == 0
 
 
@@ -100,7 +97,6 @@ def test_all_of_it_comes_back_whatever_happens(speaker, cuts, how):
         position += len(event.payload)
     run(parser, events, how)
     del parser
-    gc.collect()
     assert memory.partial == 0
 
 
@@ -111,7 +107,6 @@ def test_a_mail_whose_head_never_ends_gives_it_back():
     assert memory.partial == 10_000
     mail.finish(0, None)
     del mail
-    gc.collect()
     assert memory.partial == 0
 
 
@@ -137,7 +132,6 @@ def test_a_flood_of_heads_without_an_end_costs_itself_alone():
     found += table.close()
     assert [content(one) for one in found if isinstance(one, Object)] == [b"body"]
     del table
-    gc.collect()
     assert memory.partial == 0
 
 
