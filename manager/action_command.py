@@ -37,6 +37,8 @@ class CommandAction:
                 return self._run(given, said)
         except OSError as error:
             return f"{self._argv[0]}: {error.strerror}"
+        except ValueError as error:  # a null byte in an argument
+            return f"{self._argv[0]}: {error}"
 
     def _run(self, given: IO[bytes], said: IO[bytes]) -> str | None:
         process = subprocess.Popen(

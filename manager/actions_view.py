@@ -25,6 +25,7 @@ from manager.visible import visible
 TRIED = ("confirmed", "late", "failed")  # all else was not to be stopped, or not allowed to be
 CLASSES = ((100_000, "up to 100 kB"), (1_000_000, "up to 1 MB"), (10_000_000, "up to 10 MB"))
 LARGER = "larger"
+SHOWN = 50  # the newest; all of them are counted
 HEAD = ("time", "outcome", "action", "flow", "protocol", "file", ">delivered", ">latency", ">policy")
 
 
@@ -55,9 +56,11 @@ def _moment(text: str) -> int:
 def _print(found: Sequence[Document]) -> None:
     shown = console()
     table = plain_table("", *HEAD)
-    for document in found:
+    for document in found[-SHOWN:]:
         table.add_row(*map(visible, _row(document)))
     shown.print(table)
+    if len(found) > SHOWN:
+        shown.print(f"and {count(len(found) - SHOWN, 'action')} before (--json has all of them)")
     outcomes = Counter(str(document["tapscan"]["action"]["outcome"]) for document in found)
     words = ", ".join(f"{number} {name}" for name, number in outcomes.most_common())
     shown.print(f"{count(len(found), 'action')}: {words}")

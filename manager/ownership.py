@@ -12,6 +12,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from manager import nursery
+from manager.action_log import NAME as ACTIONS
 from manager.ledger import NAME
 from manager.options import Stop
 from manager.output_settings import FileSettings, OutputSettings
@@ -74,6 +75,11 @@ def check_temporary(owner: Owner | None, folder: str | None) -> None:
 def is_ledger(names: Iterable[str]) -> bool:
     """Whether a folder with these files holds a coverage ledger, or nothing."""
     return all(fnmatch(name, NAME.format("*")) for name in names)
+
+
+def is_action_log(names: Iterable[str]) -> bool:
+    """Whether a folder with these files holds the log of actions, or nothing; perhaps the stop file."""
+    return all(name == "stop" or fnmatch(name, ACTIONS.format("*")) for name in names)
 
 
 def is_spool(names: Iterable[str]) -> bool:

@@ -13,6 +13,7 @@ from manager.ecs import line
 from manager.events import Documents
 from manager.observer import Observer
 from manager.options import Stop
+from manager.ownership import is_action_log
 
 DOCUMENTS = Documents(Observer("sensor-7"))
 DAY = 86_400 * NS
@@ -126,3 +127,9 @@ def test_by_another_path(tmp_path):
     finally:
         os.close(number)
     assert outcomes(real) == [("ac7", "confirmed")]
+
+
+def test_its_folder_is_told_from_others():
+    assert is_action_log([])
+    assert is_action_log(["actions-2024-02-29.jsonl", "stop"])
+    assert not is_action_log(["actions-2024-02-29.jsonl", "id_ed25519"])

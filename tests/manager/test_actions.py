@@ -68,6 +68,7 @@ def test_a_command_that_fails_says_why():
 
 def test_a_command_that_is_not_there_says_so(tmp_path):
     assert command(f"{tmp_path}/absent").do(DOCUMENT) == f"{tmp_path}/absent: No such file or directory"
+    assert command("/bin/echo", "a\0b").do(DOCUMENT) == "/bin/echo: embedded null byte"
     (tmp_path / "plain").touch()
     assert command(f"{tmp_path}/plain").do(DOCUMENT) == f"{tmp_path}/plain: Permission denied"
 

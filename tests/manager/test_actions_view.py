@@ -8,7 +8,7 @@ from nouns import an_action, an_object
 
 from manager.action_log import ActionLog
 from manager.action_stop import stopped
-from manager.actions_view import rates, size_class
+from manager.actions_view import SHOWN, rates, size_class
 from manager.events import Documents
 from manager.observer import Observer
 
@@ -86,6 +86,17 @@ def test_without_any(tapscan):
 def test_a_rate_needs_something_that_was_tried(tapscan, tmp_path):
     ActionLog(tmp_path / "state" / "tapscan" / "actions").write(made(1, outcome="observed"))
     assert b"none was to be stopped" in tapscan("actions").stdout
+
+
+def test_many_are_counted_and_the_newest_shown(tapscan, tmp_path):
+    log = ActionLog(tmp_path / "state" / "tapscan" / "actions")
+    for number in range(SHOWN + 7):
+        log.write(made(number, target=an_object(name=f"n{number}.bin")))
+    out = tapscan("actions", COLUMNS="200").stdout.decode()
+    assert f"{SHOWN + 7} actions: {SHOWN + 7} confirmed" in out
+    assert "and 7 actions before (--json has all of them)" in out
+    assert "n6.bin" not in out
+    assert "n7.bin" in out
 
 
 def test_stop_and_resume(tapscan, tmp_path):

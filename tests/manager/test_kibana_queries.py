@@ -12,6 +12,7 @@ import pytest
 from capture import make
 from elastic import VERSIONS
 from kibana_queries import in_namespace, over_threshold, query_of, request_of, rows_of, store, threshold_of
+from nouns import an_action
 from sensing import ROOT, TAPSCAN
 
 from engines.status import EngineStatus, HostStatus
@@ -95,18 +96,17 @@ def stopped(alarm):
     return later
 
 
-def action(alarm, outcome, delivered):
-    """A countermeasure against what an alarm is about."""
-    kept = {
-        key: alarm[key]
-        for key in ("@timestamp", "ecs", "observer", "host", "source", "destination", "network", "related")
-    }
-    event = {"id": f"{alarm['event']['id']}a", "kind": "event", "category": ["intrusion_detection", "network"]}
-    event |= {"type": ["info", "denied"], "dataset": "tapscan.action", "module": "tapscan", "outcome": "success"}
-    did = {"kind": "reset", "mode": "enforce", "outcome": outcome, "latency": 1_500_000}
-    did |= {"bytes_delivered": delivered, "bytes_total": 1000}
-    stream = alarm["data_stream"] | {"dataset": "tapscan.action"}
-    return kept | {"event": event, "data_stream": stream, "tapscan": {"action": did}}
+def actions():
+    """Countermeasures: two that were to stop a flow, and what doesn't count for the stop rate."""
+    make_one = Documents(Observer())
+    wide = {"latency": 1_500_000, "bytes_total": 1000}
+    made = (
+        an_action(id="1", bytes_delivered=250, **wide),
+        an_action(id="2", outcome="late", bytes_delivered=1000, **wide),
+        an_action(id="3", outcome="observed", mode="observe"),
+        an_action(id="4", outcome="failed", kind="webhook", reason="503"),
+    )
+    return [json.loads(line(make_one.action(one))) for one in made]
 
 
 @pytest.fixture(scope="module")
@@ -124,8 +124,7 @@ def documents():
     return [
         *found,
         stopped(alarms[0]),
-        action(alarms[0], "confirmed", 250),
-        action(alarms[1], "late", 1000),
+        *actions(),
         *of_hosts(),
     ]
 
@@ -227,6 +226,12 @@ def test_alarms_are_counted_once_whatever_their_revisions(shows, documents):
     assert shows("tapscan-overview-alarms") == [((), {"m0": known})]
     assert shows("tapscan-overview-stopped") == [((), {"m0": 1})]
     assert shows("tapscan-overview-share") == [((), {"m0": 1 / known})]
+
+
+@one_server
+def test_the_stop_rate_is_of_flows_that_were_to_be_stopped(shows):
+    assert shows("tapscan-countermeasures-actions") == [((), {"m0": 4})]
+    assert shows("tapscan-countermeasures-rate") == [((), {"m0": 0.5})]
 
 
 @one_server
