@@ -7,6 +7,8 @@ import pickle
 import pwd
 import resource
 import socket
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,6 +69,7 @@ def test_dry_run_leaves_it_alone_and_records_the_frame(span):
         goes_on(talk)
         (record,) = map(json.loads, injector.audit.read_text().splitlines())
         assert injector.audit.stat().st_mode & 0o777 == 0o600
+        assert injector.audit.owner() == "nobody"
     assert record["mode"] == "dry_run"
     assert (record["action"], record["flow"], record["interface"]) == ("one", request.flow.id, span.port)
     assert record["orig"] == ["10.67.0.2", talk.flow.orig_port]
@@ -124,6 +127,8 @@ def test_a_pickle_that_lies_costs_nothing(span, said):
             injector.say(said)
         assert injector.asked(some(span)).frames == 1
         assert len(injector.audit.read_text().splitlines()) == 1
+        words = Path(f"/proc/{injector.process.pid}/status").read_text().split()
+        assert int(words[words.index("VmHWM:") + 1]) < 256 << 10  # KB
 
 
 def test_a_request_with_odd_fields_costs_nothing(span):
@@ -202,6 +207,18 @@ def test_several_workers_ask_and_one_that_goes_is_not_the_end(span):
         assert injector.hear().frames == 1
         other.close()
         renew(injector.channel, span.port)  # it still hears the manager
+
+
+def test_the_manager_gets_no_scapy_from_it():
+    code = "import sys, manager.injector; sys.exit('scapy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_manager_is_gone(span):
+    with Injector(span.port) as injector:
+        for number in range(5):
+            injector.say(some(span, id=str(number)))
+        injector.channel.close()  # reports that nobody hears; it ends in order
 
 
 def test_a_gateway_that_is_no_address_is_said(span):

@@ -27,7 +27,7 @@ class Injector:
 
     def __init__(self, *interfaces, small=None, **settings):
         self.folder = Path(tempfile.mkdtemp(prefix="tapscan-injector-"))
-        self.folder.chmod(0o777)  # it becomes nobody
+        shutil.chown(self.folder, "nobody")  # who it becomes
         self.audit, self.stop = self.folder / "frames.jsonl", self.folder / "stop"
         self.workers, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with contextlib.ExitStack() as ours:
