@@ -14,11 +14,17 @@ NAME = "frames.jsonl"
 
 
 class Audit:
-    """A line of JSON for each request. `folder` is there. Raises OSError where the file can't be opened."""
+    """A line of JSON for each request. Raises OSError where the file can't be opened.
+
+    `folder` is there; the file belongs to whom the folder belongs, if we may give it away.
+    """
 
     def __init__(self, folder: Path) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
         self._file = os.open(folder / NAME, flags, 0o600)
+        if os.geteuid() == 0:
+            owner = folder.stat()
+            os.fchown(self._file, owner.st_uid, owner.st_gid)
 
     def write(self, request: Request, mode: str, interface: str, frames: list[bytes]) -> None:
         """On disk when it returns. Raises OSError."""

@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 TASK = 1 << 16  # bytes
 MESSAGE = 64 << 10  # bytes of a request: 16 frames with full pages are half of that
-ADDRESS_SPACE = 1 << 30  # bytes: what a pickle can be made to ask for
+MORE_MEMORY = 128 << 20  # bytes of addresses beyond those at the start: a pickle can be made to ask for any number
 _PACKET, _QDISC_BYPASS = 263, 20  # SOL_PACKET, PACKET_QDISC_BYPASS: packet(7)
 
 
@@ -96,13 +96,19 @@ def main(descriptor: int) -> None:
     except (OSError, ValueError) as error:
         channel.send(pickle.dumps(str(error)))
         return
-    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
+    _bounded()
     for step in give_up(task.user, str(Path(task.stop).parent)):
         if step.refused:
             log.warning("the injector has more rights than it needs: %s: %s", step.name, step.refused)
     channel.send(pickle.dumps(None))
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the manager is gone
         injector.run()
+
+
+def _bounded() -> None:
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    most = pages * resource.getpagesize() + MORE_MEMORY
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
 class Injector:

@@ -72,6 +72,11 @@ def test_one_file_knows_ray():
     assert knowing == ["engines/cluster.py"]
 
 
+def test_one_file_knows_scapy():
+    knowing = [name(path) for path in SOURCES if "scapy" in {module.split(".")[0] for module in imported(path)}]
+    assert knowing == ["sensor/framing.py"]
+
+
 @pytest.mark.parametrize("folder", ["reassembly/protocols", "engines"])
 def test_no_protocol_imports_another_and_no_engine(folder):
     modules = plug_ins(folder)

@@ -7,11 +7,13 @@ import pickle
 import pwd
 import resource
 import socket
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from injecting import SECRET, Injector, flow_of, reset_of, talking
+from injecting import SECRET, Injector, flow_of, talking
 
 from manager.action import Request
 from manager.injector import renew
@@ -23,33 +25,60 @@ from sensor.marks import Mark
 def test_a_reset_ends_a_connection(span):
     with talking(span) as talk, Injector(span.port) as injector:
         assert injector.ready is None
-        report = injector.asked(reset_of(span, talk))
+        report = injector.asked(talk.reset(span.port))
         assert (report.frames, report.refused) == (2, None)
         assert talk.client.stdout.readline() == "reset\n"
 
 
+def test_a_reset_ends_a_connection_of_ipv6(span):
+    ends = span.also("eth0", ("fd00:67::1/64",), ("fd00:67::2/64",))
+    with talking(span, *ends) as talk, Injector(span.port) as injector:
+        assert injector.asked(talk.reset(span.port)).frames == 2
+        assert talk.client.stdout.readline() == "reset\n"
+
+
+def test_a_reset_with_a_tag_ends_a_connection(span):
+    """VLAN 0, that has a priority alone: a host takes it though it knows no VLANs (IEEE 802.1Q, 9.6)."""
+    with talking(span, tag=b"\x81\x00\xe0\0") as talk, Injector(span.port) as injector:
+        assert injector.asked(talk.reset(span.port)).frames == 2
+        assert talk.client.stdout.readline() == "reset\n"
+        assert "8100e0000800" in injector.audit.read_text()
+
+
+def test_a_reset_of_the_server_alone(span):
+    """Its client still waits, and has told it nothing."""
+    with talking(span) as talk, Injector(span.port) as injector:
+        request = talk.reset(span.port)
+        assert injector.asked(replace(request, frames=request.frames[:1])).frames == 1
+        talk.server.stdin.write("\n")
+        talk.server.stdin.flush()
+        assert talk.server.wait(20) == 1
+
+
 def test_a_reset_beside_the_window_does_not(span):
     with talking(span) as talk, Injector(span.port) as injector:
-        assert injector.asked(reset_of(span, talk, offset=-1000)).frames == 2
+        assert injector.asked(talk.reset(span.port, offset=-1000)).frames == 2
         goes_on(talk)
 
 
 def test_dry_run_leaves_it_alone_and_records_the_frame(span):
     with talking(span) as talk, Injector(span.port, mode="dry_run") as injector:
-        request = reset_of(span, talk)
+        request = talk.reset(span.port)
         report = injector.asked(request)
         assert (report.frames, report.refused) == (2, None)
         goes_on(talk)
         (record,) = map(json.loads, injector.audit.read_text().splitlines())
+        assert injector.audit.stat().st_mode & 0o777 == 0o600
+        assert injector.audit.owner() == "nobody"
     assert record["mode"] == "dry_run"
     assert (record["action"], record["flow"], record["interface"]) == ("one", request.flow.id, span.port)
-    assert record["orig"] == ["10.67.0.2", talk.port]
+    assert record["orig"] == ["10.67.0.2", talk.flow.orig_port]
     assert record["frames"] == [built(frame, Mark(SECRET)).hex() for frame in request.frames]
 
 
 def test_observe_leaves_it_alone_and_records_nothing(span):
     with talking(span) as talk, Injector(span.port, mode="observe") as injector:
-        assert injector.asked(reset_of(span, talk)).refused == "the mode is observe"
+        assert injector.asked(talk.reset(span.port)).refused == "the mode is observe"
         goes_on(talk)
         assert injector.audit.read_text() == ""
 
@@ -63,7 +92,7 @@ def test_the_record_is_there_before_the_frame(span):
 
 def test_without_a_record_nothing_is_sent(span):
     with talking(span) as talk, full_disk(), Injector(span.port) as injector:
-        report = injector.asked(reset_of(span, talk))
+        report = injector.asked(talk.reset(span.port))
         assert (report.frames, report.refused) == (0, "the record can't be written: File too large")
         goes_on(talk)
         assert injector.audit.read_text() == ""
@@ -98,6 +127,8 @@ def test_a_pickle_that_lies_costs_nothing(span, said):
             injector.say(said)
         assert injector.asked(some(span)).frames == 1
         assert len(injector.audit.read_text().splitlines()) == 1
+        words = Path(f"/proc/{injector.process.pid}/status").read_text().split()
+        assert int(words[words.index("VmHWM:") + 1]) < 256 << 10  # KB
 
 
 def test_a_request_with_odd_fields_costs_nothing(span):
@@ -178,6 +209,18 @@ def test_several_workers_ask_and_one_that_goes_is_not_the_end(span):
         renew(injector.channel, span.port)  # it still hears the manager
 
 
+def test_the_manager_gets_no_scapy_from_it():
+    code = "import sys, manager.injector; sys.exit('scapy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_manager_is_gone(span):
+    with Injector(span.port) as injector:
+        for number in range(5):
+            injector.say(some(span, id=str(number)))
+        injector.channel.close()  # reports that nobody hears; it ends in order
+
+
 def test_a_gateway_that_is_no_address_is_said(span):
     with Injector(span.port, gateway_mac="nonsense") as injector:
         assert "nonsense" in injector.ready or "hexadecimal" in injector.ready
@@ -204,7 +247,7 @@ def goes_on(talk):
 
 def some(span, action="one", name=None, **more):
     """A request about a connection that isn't there."""
-    flow = replace(flow_of(span, 4000), **more)
+    flow = replace(flow_of(span.CLIENT, 4000, span.SERVER), **more)
     link = bytes.fromhex("0200000000010200000000020800")
     frame = Frame(link, flow.orig_ip, flow.orig_port, flow.resp_ip, flow.resp_port, 64, 0x14, 1, 2)
     return Request(action, flow, (frame,), name or span.port)

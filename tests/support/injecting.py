@@ -14,6 +14,7 @@ from manager.action import Request
 from manager.children import started
 from manager.injector import InjectorTask, sending
 from manager.settings import CountermeasureSettings
+from reassembly.events import Flow
 from sensor.frames import Frame
 from sensor.noun import noun
 
@@ -26,7 +27,7 @@ class Injector:
 
     def __init__(self, *interfaces, small=None, **settings):
         self.folder = Path(tempfile.mkdtemp(prefix="tapscan-injector-"))
-        self.folder.chmod(0o777)  # it becomes nobody
+        shutil.chown(self.folder, "nobody")  # who it becomes
         self.audit, self.stop = self.folder / "frames.jsonl", self.folder / "stop"
         self.workers, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with contextlib.ExitStack() as ours:
@@ -64,7 +65,8 @@ class Injector:
 
 ECHO = """
 import socket, sys
-with socket.create_server(("10.67.0.1", 8080)) as server:
+kind = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+with socket.create_server((sys.argv[1], 8080), family=kind) as server:
     print("ready", flush=True)
     with server.accept()[0] as one:
         print(one.recv(100).decode(), flush=True)
@@ -75,7 +77,7 @@ with socket.create_server(("10.67.0.1", 8080)) as server:
 """
 ASK = """
 import socket, sys
-with socket.create_connection(("10.67.0.1", 8080), timeout=20) as one:
+with socket.create_connection((sys.argv[1], 8080), timeout=20) as one:
     one.sendall(b"hello")
     print(one.getsockname()[1], flush=True)
     try:
@@ -87,32 +89,49 @@ with socket.create_connection(("10.67.0.1", 8080), timeout=20) as one:
 
 @noun
 class Talk:
-    """A connection: its processes, its client's port, and what is sent next by each end."""
+    """A connection: its processes, its flow, the link header from server to client, and what each end sends next."""
 
     server: subprocess.Popen
     client: subprocess.Popen
-    port: int
+    flow: Flow
+    link: bytes
     next: tuple[int, int]  # of the client, of the server
-    link: bytes  # Ethernet, from server to client
+
+    def reset(self, interface, offset=0):
+        """The server is told that the client has reset the connection, and the client that the server has."""
+        flow, (up, down) = self.flow, self.next
+        orig, resp = (flow.orig_ip, flow.orig_port), (flow.resp_ip, flow.resp_port)
+        back = self.link[6:12] + self.link[:6] + self.link[12:]
+        frames = (
+            Frame(back, *orig, *resp, 64, 0x14, up + offset & _NUMBERS, down),
+            Frame(self.link, *resp, *orig, 64, 0x14, down + offset & _NUMBERS, up),
+        )
+        return Request("one", flow, frames, interface)
+
+
+_NUMBERS = 0xFFFFFFFF
 
 
 @contextlib.contextmanager
-def talking(span):
-    """The client has sent five bytes, and waits; the server waits for a line on its standard input."""
-    kinds = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+def talking(span, server=None, client=None, tag=b""):
+    """The client has sent five bytes, and waits; the server waits for a line on its standard input.
+
+    `tag`: VLAN tag of the link header.
+    """
+    server, client = server or span.SERVER, client or span.CLIENT
     with _seen(span) as seen, contextlib.ExitStack() as stack:
-        server = stack.enter_context(_running(span.inside(span.server, "python3", "-c", ECHO), kinds))
-        assert server.stdout.readline() == "ready\n"
-        client = stack.enter_context(_running(span.inside(span.client, "python3", "-c", ASK), kinds))
-        port = int(client.stdout.readline())
-        assert server.stdout.readline() == "hello\n"
+        listening = stack.enter_context(_running(span.inside(span.server, "python3", "-c", ECHO, server)))
+        assert listening.stdout.readline() == "ready\n"
+        asking = stack.enter_context(_running(span.inside(span.client, "python3", "-c", ASK, server)))
+        flow = flow_of(client, int(asking.stdout.readline()), server)
+        assert listening.stdout.readline() == "hello\n"
         link, number, expected = _data(seen)
-        yield Talk(server, client, port, (number + 5, expected), link[6:12] + link[:6] + link[12:])
+        yield Talk(listening, asking, flow, link[6:12] + link[:6] + tag + link[12:], (number + 5 & _NUMBERS, expected))
 
 
 @contextlib.contextmanager
-def _running(words, kinds):
-    with subprocess.Popen(words, **kinds) as process:
+def _running(words):
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield process
         finally:
@@ -131,21 +150,16 @@ def _data(seen):
     """Link header, sequence and acknowledgement number of the client's five bytes."""
     while True:
         frame = seen.recv(2000)
-        if frame[12:14] == b"\x08\x00" and frame[23] == 6 and frame.endswith(b"hello"):
-            return frame[:14], int.from_bytes(frame[38:42], "big"), int.from_bytes(frame[42:46], "big")
+        at = {b"\x08\x00": 34, b"\x86\xdd": 54}.get(frame[12:14])
+        if at and frame.endswith(b"hello"):
+            return (
+                frame[:14],
+                int.from_bytes(frame[at + 4 : at + 8], "big"),
+                int.from_bytes(frame[at + 8 : at + 12], "big"),
+            )
 
 
-def flow_of(span, port):
-    ends = {"orig_ip": socket.inet_aton(span.CLIENT), "resp_ip": socket.inet_aton(span.SERVER)}
-    return another(orig_port=port, resp_port=8080, **ends)
-
-
-def reset_of(span, talk, action="one", offset=0):
-    """The server is told that the client has reset the connection, and the client that the server has."""
-    flow = flow_of(span, talk.port)
-    back = talk.link[6:12] + talk.link[:6] + talk.link[12:]
-    up = Frame(back, flow.orig_ip, flow.orig_port, flow.resp_ip, 8080, 64, 0x14, talk.next[0] + offset, talk.next[1])
-    down = Frame(
-        talk.link, flow.resp_ip, 8080, flow.orig_ip, flow.orig_port, 64, 0x14, talk.next[1] + offset, talk.next[0]
-    )
-    return Request(action, flow, (up, down), span.port)
+def flow_of(client, port, server):
+    """The flow of such a connection."""
+    packed = [socket.inet_pton(socket.AF_INET6 if ":" in one else socket.AF_INET, one) for one in (client, server)]
+    return another(orig_ip=packed[0], orig_port=port, resp_ip=packed[1], resp_port=8080)
