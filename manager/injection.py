@@ -15,7 +15,7 @@ from manager.children import Start, ours_and_theirs
 from manager.countering import Countering
 from manager.injector import InjectorTask, sending
 from manager.options import Stop
-from manager.ownership import Owner, handed_over, is_actions
+from manager.ownership import Owner, handed_over, is_action_log
 
 if TYPE_CHECKING:
     from manager.children import Process
@@ -38,7 +38,7 @@ class Injection:
         self._ours, theirs = ours_and_theirs(None)
         audit, stop = Path(own.audit or actions_folder()), stop_file(settings)
         for folder in {audit, stop.parent}:
-            handed_over(folder, owner, is_actions)
+            handed_over(folder, owner, is_action_log)
         numbers = out.fileno(), theirs.fileno()
         task = InjectorTask(own, secret, ((name, numbers[0]),), numbers[1], str(audit), str(stop), settings.sensor.user)
         with out, theirs:

@@ -97,7 +97,7 @@ def main(descriptor: int) -> None:
         channel.send(pickle.dumps(str(error)))
         return
     _bounded()
-    for step in give_up(task.user, str(Path(task.stop).parent)):
+    for step in give_up(task.user, injector.holder):
         if step.refused:
             log.warning("the injector has more rights than it needs: %s: %s", step.name, step.refused)
     channel.send(pickle.dumps(None))
@@ -124,7 +124,8 @@ class Injector:
         self._gateway = None if task.settings.gateway_mac is None else mac(task.settings.gateway_mac)
         self._audit = Audit(Path(task.audit))
         stop = Path(task.stop)
-        self._limits = Limits(task.settings, StopFile(stop, os.open(stop.parent, os.O_RDONLY | os.O_DIRECTORY)))
+        self.holder = os.open(stop.parent, os.O_RDONLY | os.O_DIRECTORY)  # of the stop file
+        self._limits = Limits(task.settings, StopFile(stop, self.holder))
 
     def run(self) -> None:
         poll = select.poll()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from manager import nursery
 from manager.action_log import NAME as ACTIONS
+from manager.audit import NAME as FRAMES
 from manager.ledger import NAME
 from manager.options import Stop
 from manager.output_settings import FileSettings, OutputSettings
@@ -78,19 +79,14 @@ def is_ledger(names: Iterable[str]) -> bool:
 
 
 def is_action_log(names: Iterable[str]) -> bool:
-    """Whether a folder with these files holds the log of actions, or nothing; perhaps the stop file."""
-    return all(name == "stop" or fnmatch(name, ACTIONS.format("*")) for name in names)
+    """Whether a folder with these files holds the log of actions, or nothing; perhaps the stop file, and frames."""
+    return all(name in ("stop", FRAMES) or fnmatch(name, ACTIONS.format("*")) for name in names)
 
 
 def is_spool(names: Iterable[str]) -> bool:
     """Whether a folder with these files holds a spool, or nothing."""
     known = {*names}
     return not known or "lock" in known
-
-
-def is_actions(names: Iterable[str]) -> bool:
-    """Whether a folder with these files holds actions, or nothing."""
-    return all(name == "stop" or name.endswith(".jsonl") for name in names)
 
 
 def is_output(paths: Iterable[Path]) -> Callable[[Iterable[str]], bool]:

@@ -44,8 +44,9 @@ class Step:
     refused: str | None = None
 
 
-def give_up(user: str | None, folder: str | None) -> tuple[Step, ...]:
-    """All of it, in this process and for good. `folder`: where files may still be written; None: the system's.
+def give_up(user: str | None, folder: str | int | None) -> tuple[Step, ...]:
+    """All of it, in this process and for good. `folder`: where files may still be written; None: the system's. It may
+    be open already, where its parents are closed to who we become.
 
     `user`: who to become when we are root. Sockets and files that are open stay open.
     """
@@ -54,7 +55,7 @@ def give_up(user: str | None, folder: str | None) -> tuple[Step, ...]:
         "user": lambda: _become(user or UNPRIVILEGED),
         "capabilities": lambda: _capabilities(0),
         "new privileges": lambda: _prctl(_NO_NEW_PRIVILEGES, 1),
-        "files": lambda: _landlock(folder or tempfile.gettempdir()),
+        "files": lambda: _landlock(tempfile.gettempdir() if folder is None else folder),
         "being looked into": lambda: _prctl(_DUMPABLE, 0),
         "core dumps": lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)),
         "system calls": refuse_calls,
@@ -151,14 +152,14 @@ def _prctl(option: int, value: int) -> None:
         raise _refused()
 
 
-def _landlock(folder: str) -> None:
+def _landlock(folder: str | int) -> None:
     """From here on only files below `folder` are opened; what is open stays open. Linux 5.13 and newer."""
     handled = ctypes.create_string_buffer(struct.pack("=Q", _HANDLED), 8)
     rules = _libc.syscall(_LANDLOCK_CREATE, handled, 8, 0)
     if rules < 0:
         raise _refused()
     try:
-        place = os.open(folder, os.O_PATH | os.O_CLOEXEC)
+        place = os.dup(folder) if isinstance(folder, int) else os.open(folder, os.O_PATH | os.O_CLOEXEC)
         try:
             beneath = ctypes.create_string_buffer(struct.pack("=Qi", _HERE, place), 12)
             if _libc.syscall(_LANDLOCK_ADD, rules, _PATH_BENEATH, beneath, 0):

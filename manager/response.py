@@ -12,7 +12,7 @@ from manager.countermeasures import Countermeasures
 from manager.early import Early
 from manager.ecs import Document
 from manager.errands import Errands
-from manager.ownership import Owner, handed_over, is_actions
+from manager.ownership import Owner, handed_over, is_action_log
 from manager.pipeline import Arrived, Item
 from manager.policy import Policy
 from manager.settings import Settings
@@ -98,7 +98,7 @@ class Response:
 def action_log(owner: Owner | None) -> ActionLog:
     """Where actions are kept, as the owner can write to it."""
     folder = actions_folder()
-    return ActionLog(folder, opened=handed_over(folder, owner, is_actions))
+    return ActionLog(folder, opened=handed_over(folder, owner, is_action_log))
 
 
 def _policy(settings: Settings) -> Policy:

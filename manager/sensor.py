@@ -198,7 +198,9 @@ class Round:
 
     def sinks(self) -> list[Sink]:
         """Who takes what the walk gives."""
-        sinks: list[Sink] = [self.response, self.summary, self.minutes]
+        sinks: list[Sink] = [self.summary, self.minutes]
+        if self.asked.replay is None:
+            sinks.insert(0, self.response)
         if self.receivers:
             sinks.append(Documented(self.renewal.documents, self.receivers))
         if not self.asked.json:

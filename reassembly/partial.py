@@ -11,7 +11,7 @@ from reassembly.builder import Memory
 
 
 class Partial(bytearray):
-    """Grows by `+=` and `append`. `room`: how much more all flows together may hold."""
+    """Grows by `+=`."""
 
     __slots__ = ("_counted", "_memory")
 
@@ -21,20 +21,16 @@ class Partial(bytearray):
         self._counted = len(first)
         memory.partial += len(first)
 
-    def __iadd__(self, more: bytes | bytearray | memoryview) -> Self:  # type: ignore[override]
-        self.count(len(more))
+    def __iadd__(self, more: bytes | bytearray | memoryview) -> Self:  # type: ignore[override,misc]
+        self.hold(len(more))
         super().__iadd__(more)
         return self
 
-    def append(self, byte: int, /) -> None:
-        self.count(1)
-        super().append(byte)
-
     def clear(self) -> None:
-        self.count(-self._counted)
+        self.hold(-self._counted)
         super().clear()
 
-    def count(self, size: int) -> None:
+    def hold(self, size: int) -> None:
         """Counts bytes that are kept elsewhere as well, until it is cleared or gone."""
         self._counted += size
         self._memory.partial += size

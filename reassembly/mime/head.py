@@ -93,7 +93,7 @@ class Head:
         line = bytes(self._partial)
         self._partial.clear()
         self._bytes += len(line)
-        self._partial.count(self._bytes)
+        self._partial.hold(self._bytes)
         if self._torn:
             self._torn = False
         elif b"\r" in line and self._reading.turn("bare_cr") == 1:

@@ -92,7 +92,7 @@ def watching(span, tmp_path):
 def acted(sensor):
     """What the sensor says it did."""
     code, out, err = sensor.end()
-    assert (code, err) == (0, "")
+    assert (code, sensor.said[:17], err) == (0, "tapscan: watching", "")
     (action,) = of(documents(out), "action")
     return action, action["tapscan"]["action"]
 
