@@ -7,7 +7,7 @@ the flow itself: an object that never came to its end was, one that did was not.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -41,15 +41,24 @@ class _Tried:
 
 
 class Countermeasures:
-    """`end`: tells workers to end a flow. `goes_on`: whether it does. Finished actions come by `finished`."""
+    """`end`: tells workers to end a flow. `goes_on`: whether it does. `reports`: of the injector, since the last call.
+
+    Actions that are settled come by `finished`.
+    """
 
     def __init__(
-        self, mode: Mode, policy: Policy, end: Callable[[Order], None], goes_on: Callable[[Flow], bool]
+        self,
+        mode: Mode,
+        policy: Policy,
+        end: Callable[[Order], None],
+        goes_on: Callable[[Flow], bool],
+        reports: Callable[[], Iterable[Report]] = tuple,
     ) -> None:
         self.mode = mode
         self.policy = policy
         self._end = end
         self._goes_on = goes_on
+        self._reports = reports
         self._open: dict[str, _Tried] = {}  # by flow
         self._acted: dict[str, None] = {}  # flows: each once
         self._stopped: dict[tuple[str, str], Action] = {}  # by client and what it wanted
@@ -60,8 +69,10 @@ class Countermeasures:
         for arrived, product in walk:
             if isinstance(product, Object):
                 self._follow(product)
-            elif isinstance(product, FlowEnd) and (tried := self._open.pop(product.flow.id, None)) is not None:
-                self._settle(tried, product)
+            elif isinstance(product, FlowEnd) and product.flow.id in self._open:
+                self.hear()
+                if (tried := self._open.pop(product.flow.id, None)) is not None:
+                    self._settle(tried, product)
             yield arrived, product
 
     def take(self, item: Item) -> None:
@@ -73,8 +84,12 @@ class Countermeasures:
         """Something was found in an object that is still arriving."""
         self._found(Scanned(sighting.window, (sighting.verdict,), _NONE))
 
-    def reported(self, report: Report) -> None:
-        """The injector has sent, or refused."""
+    def hear(self) -> None:
+        """What the injector has sent, or refused."""
+        for report in self._reports():
+            self._reported(report)
+
+    def _reported(self, report: Report) -> None:
         if (tried := self._open.get(report.flow)) is None or tried.action.id != report.action:
             return
         if tried.report is not None:
@@ -92,6 +107,7 @@ class Countermeasures:
 
     def rest(self) -> list[Action]:
         """Those of flows of which no end was heard."""
+        self.hear()
         for tried in self._open.values():
             self._settle(tried, None)
         self._open.clear()

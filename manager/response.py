@@ -30,7 +30,9 @@ class Response:
         self._injection = injection
         self._settings = renewal.reload.running
         mode = "observe" if injection is None else self._settings.countermeasures.mode
-        self._acts = Countermeasures(mode, _policy(self._settings), renewal.workers.end, renewal.alarms.goes_on)
+        reports = tuple if injection is None else injection.reports
+        ends = renewal.workers.end, renewal.alarms.goes_on
+        self._acts = Countermeasures(mode, _policy(self._settings), *ends, reports)
         self._engines = renewal.engines
         self._log = log
         self._errands = None if injection is None else Errands(self._settings.policy, renewal.workers.bell.ring)
@@ -53,9 +55,7 @@ class Response:
                 self._early.take(window)
             for sighting in self._early.found():
                 self._acts.sighted(sighting)
-        if self._injection is not None:
-            for report in self._injection.reports():
-                self._acts.reported(report)
+        self._acts.hear()
         yield from self._documents(self._acts.finished())
 
     def rest(self) -> Iterator[Document]:

@@ -23,9 +23,9 @@ class Acts:
     """Countermeasures with everything around them in the hands of the test."""
 
     def __init__(self, mode="enforce", *rules, goes_on=True):
-        self.orders = []
+        self.orders, self.reports = [], []
         policy = Policy(rules or (RESET,), Observer())
-        self.acts = Countermeasures(mode, policy, self.orders.append, lambda flow: goes_on)
+        self.acts = Countermeasures(mode, policy, self.orders.append, lambda flow: goes_on, self.heard)
 
     def find(self, target=None, *verdicts):
         self.acts.take(scanned(target or an_object(), *(verdicts or (BAD,))))
@@ -35,13 +35,18 @@ class Acts:
 
     def report(self, refused=None, flow=FLOW, frames=8, time=None):
         order = self.orders[-1]
-        self.acts.reported(Report(order.action, flow.id, frames, time or NOW, refused))
+        self.reports.append(Report(order.action, flow.id, frames, time or NOW, refused))
+
+    def heard(self):
+        some, self.reports = self.reports, []
+        return some
 
     def pass_(self, *products):
         walk = ((0, one) for one in products)
         assert [one for _, one in self.acts.watch(walk)] == [*products]
 
     def done(self):
+        self.acts.hear()
         return [(one.outcome, one.reason) for one in self.acts.finished()]
 
 
@@ -113,6 +118,7 @@ def test_a_dry_run_ends_with_the_frames():
     acts = Acts("dry_run")
     acts.sight(window())
     acts.report()
+    acts.acts.hear()
     (action,) = acts.acts.finished()
     assert (action.outcome, action.frames, action.mode) == ("dry_run", 8, "dry_run")
 
@@ -160,8 +166,8 @@ def test_frames_that_follow_are_counted():
 def test_a_report_of_something_else_is_none():
     acts = Acts()
     acts.sight(window())
-    acts.acts.reported(Report("another", FLOW.id, 1, NOW, None))
-    acts.acts.reported(Report(acts.orders[0].action, "another", 1, NOW, None))
+    acts.reports.append(Report("another", FLOW.id, 1, NOW, None))
+    acts.reports.append(Report(acts.orders[0].action, "another", 1, NOW, None))
     acts.pass_(partial(), flow_end(time=1 << 62))
     assert [one for one, _ in acts.done()] == ["refused"]
 

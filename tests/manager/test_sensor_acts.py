@@ -91,6 +91,7 @@ def watching(span, tmp_path):
 
 def acted(sensor):
     """What the sensor says it did."""
+    sensor.tells(1, "action")
     code, out, err = sensor.end()
     assert (code, sensor.said[:17], err) == (0, "tapscan: watching", "")
     (action,) = of(documents(out), "action")
