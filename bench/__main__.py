@@ -30,6 +30,7 @@ from bench import (
     soak,
     spool,
     start,
+    stopping,
     workers,
 )
 from bench.collection import HERE, Captures
@@ -54,6 +55,7 @@ GROUPS: dict[str, Group] = {
     "memory": memory.figures,
     "soak": lambda _, home: [*soak.figures(home)],
     "start": start.figures,
+    "stopping": stopping.figures,
 }
 
 

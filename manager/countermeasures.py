@@ -179,6 +179,8 @@ def _judged(
     if action.mode == "dry_run":
         return "dry_run", None
     last = whole if whole is not None else action.target
+    if whole is not None and whole.missing:  # it may have come to its end all the same
+        return "failed", "bytes of it passed unseen: nobody knows that it was stopped"
     if not last.complete:
         return "confirmed", None
     if last.time <= report.time:

@@ -58,7 +58,7 @@ def window(begin=0, size=4096, **more):
 
 
 def partial(size=9000, **more):
-    return an_object(bytes(size), cut="reset", time=NOW + 1, **more)
+    return an_object(bytes(size), **({"cut": "reset", "time": NOW + 1} | more))
 
 
 def test_a_transfer_that_never_ends_was_stopped():
@@ -89,6 +89,14 @@ def test_one_that_was_complete_before_the_frame_was_late():
     acts.report()
     acts.pass_(flow_end())
     assert acts.done() == [("late", "its last byte was there before the frame")]
+
+
+def test_who_has_not_seen_all_of_it_does_not_say_that_it_was_stopped():
+    acts = Acts()
+    acts.sight(window())
+    acts.report()
+    acts.pass_(partial(cut="gap", missing=((100, 200),)), flow_end())
+    assert acts.done() == [("failed", "bytes of it passed unseen: nobody knows that it was stopped")]
 
 
 def test_a_mail_of_which_a_part_is_complete_is_stopped_as_long_as_the_mail_is_not():
