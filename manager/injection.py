@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import socket
@@ -13,7 +14,7 @@ from manager.action_log import actions_folder
 from manager.action_stop import stop_file
 from manager.children import Start, ours_and_theirs
 from manager.countering import Countering
-from manager.injector import InjectorTask, sending
+from manager.injector import InjectorTask, renew, sending
 from manager.options import Stop
 from manager.ownership import Owner, handed_over, is_action_log
 
@@ -28,7 +29,7 @@ class Injection:
     """`countering`: what workers need. Raises Stop where nothing can be sent."""
 
     def __init__(self, settings: Settings, owner: Owner | None, start: Start) -> None:
-        own = settings.countermeasures
+        own, self._dead = settings.countermeasures, False
         name = own.interface or settings.sensor.interfaces[0]
         try:
             out = sending(name)
@@ -69,6 +70,18 @@ class Injection:
             if not said:
                 return some
             some.append(pickle.loads(said))
+
+    def renew(self) -> None:
+        """The interface where frames go out may have returned. Where it hasn't, what is sent is refused, with why."""
+        with contextlib.suppress(OSError):
+            renew(self._channel, self.countering.interface)
+
+    def ended(self) -> bool:
+        """Whether it has died; said once."""
+        if self._dead or self._process.poll() is None:
+            return False
+        self._dead = True
+        return True
 
     def close(self) -> None:
         """It ends with its channels."""

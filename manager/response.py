@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from manager import beginning
 from manager.action import Action
 from manager.action_log import ActionLog, actions_folder
 from manager.assembly import exact_engines, observer
+from manager.capture_worker import Task
 from manager.countermeasures import Countermeasures
 from manager.early import Early
 from manager.ecs import Document
@@ -20,6 +23,9 @@ from manager.settings import Settings
 if TYPE_CHECKING:
     from manager.injection import Injection
     from manager.renewal import Renewal
+
+
+DEAD = "the process that sends frames has ended: no flow is reset until the sensor is started again"
 
 
 class Response:
@@ -56,12 +62,20 @@ class Response:
             for sighting in self._early.found():
                 self._acts.sighted(sighting)
         self._acts.hear()
+        if self._injection is not None and self._injection.ended():
+            yield self._renewal.documents.health(time.time_ns(), DEAD)
         yield from self._documents(self._acts.finished())
 
     def rest(self) -> Iterator[Document]:
         """At the end: actions on flows that were still open."""
         yield from self.look()
         yield from self._documents(self._acts.rest())
+
+    def renewed(self, tasks: list[Task]) -> list[Task]:
+        """An interface has returned: workers get these tasks, and frames can go out there again."""
+        if self._injection is not None:
+            self._injection.renew()
+        return beginning.countering(tasks, self._injection)
 
     def close(self) -> None:
         """Ends what it has started."""

@@ -227,7 +227,7 @@ class Round:
             return
         say("an interface is there again")
         settings = self.renewal.reload.running
-        self.workers.renew(beginning.tasks(self.asked, settings, self._interfaces))
+        self.workers.renew(self.response.renewed(beginning.tasks(self.asked, settings, self._interfaces)))
         recording = beginning.recording(self.asked, settings, self._interfaces)
         if self.recorded is not None and recording is not None:
             self.recorded.renew(recording)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 from sensing import SECONDS, Sensor, documents, of
+
+from manager.response import DEAD
 
 MARKER = "tapscan-marker-of-a-test"
 RULE = f'rule Marker {{ strings: $a = "{MARKER}" condition: $a }}\n'
@@ -197,3 +202,27 @@ def test_a_command_gets_the_action(span, watching):
             assert fetched(span) > SIZE
         _, own = acted(sensor)
         assert (own["kind"], own["outcome"]) == ("command", outcome)
+
+
+def test_an_interface_that_returns_is_acted_on_again(span, watching):
+    sensor = watching("enforce")
+    span.unplug()
+    span.plug()
+    sensor.says("an interface is there again")
+    with slow_server(span):
+        while (got := fetched(span)) >= SIZE:  # until workers capture again
+            pass
+    assert got > 1 << 20
+    sensor.tells(1, "action")
+    code, out, _ = sensor.end()
+    assert code == 0
+    assert of(documents(out), "action")[-1]["tapscan"]["action"]["outcome"] == "confirmed"
+
+
+def test_that_the_injector_has_died_is_said(span, watching):
+    sensor = watching("enforce")
+    (injector,) = [one for one in sensor.workers() if "tapscan-inject" in Path(f"/proc/{one}/comm").read_text()]
+    os.kill(injector, signal.SIGKILL)
+    sensor.tells(1, "health")
+    code, out, _ = sensor.end()
+    assert (code, of(documents(out), "health")[0]["message"]) == (0, DEAD)
