@@ -26,7 +26,6 @@ TRIED = ("confirmed", "late", "failed")  # all else was not to be stopped, or no
 CLASSES = ((100_000, "up to 100 kB"), (1_000_000, "up to 1 MB"), (10_000_000, "up to 10 MB"))
 LARGER = "larger"
 SHOWN = 50  # the newest; all of them are counted
-HEAD = ("time", "outcome", "action", "flow", "protocol", "file", ">delivered", ">latency", ">policy")
 
 
 def show_actions(config: str | None, since: str, json: bool) -> int:
@@ -55,10 +54,10 @@ def _moment(text: str) -> int:
 
 def _print(found: Sequence[Document]) -> None:
     shown = console()
-    table = plain_table("", *HEAD)
     for document in found[-SHOWN:]:
-        table.add_row(*map(visible, _row(document)))
-    shown.print(table)
+        outcome, *what = map(visible, _row(document))
+        shown.print(outcome, soft_wrap=True)
+        shown.print("  " + "  ".join(filter(None, what)), soft_wrap=True)
     if len(found) > SHOWN:
         shown.print(f"and {count(len(found) - SHOWN, 'action')} before (--json has all of them)")
     outcomes = Counter(str(document["tapscan"]["action"]["outcome"]) for document in found)
@@ -71,16 +70,17 @@ def _print(found: Sequence[Document]) -> None:
 
 
 def _row(document: Document) -> Iterator[str]:
+    """How it went, then what it was."""
     own, file = document["tapscan"]["action"], document.get("file", {})
-    yield str(document["@timestamp"])[:19].replace("T", " ")
-    yield own["outcome"] + (f": {own['reason']}" if "reason" in own else "")
+    time = str(document["@timestamp"])[:19].replace("T", " ")
+    yield f"{time}  {own['outcome']}" + (f": {own['reason']}" if "reason" in own else "")
     yield f"{own['kind']} ({own['mode']})"
     yield f"{_end(document['source'])} > {_end(document['destination'])}"
     yield str(document["network"]["protocol"])
     yield str(file.get("name") or file.get("hash", {}).get("sha256", "")[:12])
     yield _delivered(own)
     yield f"{own['latency'] / 1e6:.1f} ms" if "latency" in own else ""
-    yield str(own.get("rule") or "")
+    yield f"policy {own['rule']}" if own.get("rule") else ""
 
 
 def _end(end: Document) -> str:
