@@ -117,6 +117,8 @@ class Countermeasures:
         target = scanned.target
         if target.flow.id in self._acted or (decision := self.policy.decide(scanned, time.time())) is None:
             return
+        if decision.rule == 0:  # nobody has asked for anything
+            return
         self._acted[target.flow.id] = None
         _bound(self._acted)
         hit = next(verdict for verdict in scanned.verdicts if verdict.status in ("malicious", "suspicious"))

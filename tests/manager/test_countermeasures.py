@@ -139,6 +139,13 @@ def test_who_only_observes_says_what_would_be_done():
     assert (action.outcome, action.kind, action.mode) == ("observed", "reset", "observe")
 
 
+def test_without_a_policy_nothing_is_done_or_said():
+    acts = Acts("enforce")
+    acts.acts.policy = Policy((), Observer())
+    acts.find()
+    assert (acts.orders, acts.done()) == ([], [])
+
+
 def test_a_flow_that_is_over_gets_no_frame():
     acts = Acts(goes_on=False)
     acts.find()
