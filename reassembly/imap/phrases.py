@@ -106,6 +106,10 @@ class Phrases:
         self._lines.torn()
         self._lost, self._inside = True, False
 
+    def close(self) -> None:
+        """The line on its way will not end."""
+        self._lines.torn()
+
     def refuse(self) -> None:
         """The literal that was announced will not come: a new command does."""
         if self._untouched:

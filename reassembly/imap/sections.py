@@ -88,7 +88,7 @@ class Sections:
 
     def finish(self, time: int, cut: str | None = None) -> list[Object]:
         """Nothing more comes of it; `cut` says why, when it should."""
-        message, self._message, self._item = self._message, None, None
+        message, self._message, self._item, self._header = self._message, None, None, None
         return message.finish(time, cut) if message is not None else []
 
     def _opened(self, item: Item, event: Data | Gap, start: int) -> list[Object]:

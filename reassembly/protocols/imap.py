@@ -62,6 +62,7 @@ class Parser:
     def close(self, event: Close) -> list[Emitted]:
         """The mail that was on its way when its direction ended is cut."""
         side = self._client if event.direction == self._next else self._server
+        side.phrases.close()
         return [*side.close(event.time, event.how)]
 
     def _gap(self, event: Gap) -> list[Emitted]:

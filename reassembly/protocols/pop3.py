@@ -71,6 +71,7 @@ class Parser:
 
     def close(self, event: Close) -> list[Emitted]:
         """The mail that was on its way when the server's direction ended is cut."""
+        self._lines[event.direction].torn()
         return [*self._draft.finish(event.time, event.how)] if event.direction != self._client else []
 
     def _gap(self, event: Gap) -> list[Emitted]:
