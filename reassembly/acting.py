@@ -13,6 +13,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from reassembly.bystanders import SECOND
 from reassembly.entry import Entry
 from reassembly.events import RESP, Flow
 from reassembly.grouping import Groups, Ints
@@ -23,7 +24,6 @@ from sensor.noun import noun, state
 from sensor.origins import sent_by
 from sensor.packets import ACK, RST, SYN, PacketBatch
 
-SECOND = 1_000_000_000
 ANSWERED = 2 * SECOND  # for so long what an end acknowledges is answered
 ANSWERS = 10  # at most
 SILENCE = 3 * SECOND  # without a packet after which a flow that was acted on has ended
@@ -70,9 +70,8 @@ class Acting:
         self._ends: dict[int, Ends] = {}
         self._armed: dict[int, _Armed] = {}
         self._proven: set[int] = set()  # flows whose originator has acknowledged what its peer said
-        self._lengths: tuple[list[int], list[int], NDArray[np.int32]] | None = (
-            None  # of segments of the last batch, by flow
-        )
+        # Of the last batch: keys and starts of its groups, and the lengths of their segments.
+        self._lengths: tuple[list[int], list[int], NDArray[np.int32]] = [], [], np.zeros(0, np.int32)
 
     def enter(self, entry: Entry) -> None:
         """A flow has begun."""
@@ -136,8 +135,7 @@ class Acting:
         return self._mark.is_ours(label, int(batch.window[row]), int(batch.seq[row]), int(batch.ack[row]), *ports)
 
     def _note(self, batch: PacketBatch, groups: Groups, number: int, ends: Ends) -> None:
-        begin, end = groups.starts[number], groups.starts[number + 1]
-        for row, side in zip(groups.rows[begin:end].tolist(), groups.side[begin:end].tolist(), strict=True):
+        for row, side in groups.sided(number):
             if ends[side] is None:
                 ends[side] = sent_by(batch, row)
 
@@ -161,7 +159,7 @@ class Acting:
 
     def _segment_of(self, key: int) -> int:
         """Bytes of the largest segment of a flow that came last."""
-        keys, starts, lengths = self._lengths or ([], [], np.zeros(0, np.int32))
+        keys, starts, lengths = self._lengths
         if key not in keys:
             return SEGMENT
         number = keys.index(key)
@@ -170,9 +168,8 @@ class Acting:
     def _answer(self, batch: PacketBatch, groups: Groups, number: int, armed: _Armed) -> None:
         connection = armed.entry.connection
         assert connection is not None
-        begin, end = groups.starts[number], groups.starts[number + 1]
         frames: list[Frame] = []
-        for row, side in zip(groups.rows[begin:end].tolist(), groups.side[begin:end].tolist(), strict=True):
+        for row, side in groups.sided(number):
             flags, time = int(batch.flags[row]), int(batch.time[row])
             if flags & (ACK | RST | SYN) != ACK or time > armed.until or armed.left <= 0:
                 continue

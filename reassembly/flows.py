@@ -300,9 +300,8 @@ class FlowTable:
     def _udp(self, batch: PacketBatch, rows: Ints) -> Iterator[Product]:
         groups = self._groups(batch, rows)
         for number in groups.order:
-            begin, end = groups.starts[number], groups.starts[number + 1]
             entry = self._entries.get(groups.keys[number])
-            for row, side in zip(groups.rows[begin:end].tolist(), groups.side[begin:end].tolist(), strict=True):
+            for row, side in groups.sided(number):
                 time = int(batch.time[row])
                 if entry is not None and (entry.ended or time - entry.last > entry.timeout * SECOND):
                     if not entry.ended:

@@ -7,6 +7,7 @@ and by chance it happens once in 10^7 tables of a million flows.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,11 @@ class Groups:
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    def sided(self, number: int) -> Iterator[tuple[int, int]]:
+        """The rows of a group, each with its side."""
+        begin, end = self.starts[number], self.starts[number + 1]
+        return zip(self.rows[begin:end].tolist(), self.side[begin:end].tolist(), strict=True)
 
     def only(self, numbers: list[int]) -> Groups:
         """Some of the groups."""
