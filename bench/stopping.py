@@ -11,7 +11,6 @@ import signal
 import statistics
 import subprocess
 import sys
-import textwrap
 import time
 from pathlib import Path
 from typing import Any
@@ -19,47 +18,14 @@ from typing import Any
 from bench.collection import Captures
 from bench.figures import Figure
 
-SUPPORT = Path(__file__).parents[1] / "tests" / "support"
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
+
+from downloads import MARKER_AT, RULE, SIZE, download, fetched
+from span import Span, run
+
 RUNS = 24
-SIZE, MARKER_AT, MARKER = 8 << 20, 1 << 20, "tapscan-marker-of-a-bench"
 SETTLES = 5.0  # seconds in which a flow that was stopped is known to be over
 RATES = {"100mbit": (1.0, 0.95), "500mbit": (1.0, 0.9), "unshaped": (1.0, 0.9)}  # goal and must: share that is stopped
-SERVE = textwrap.dedent("""
-    import http.server, sys
-    size, at, marker = int(sys.argv[2]), int(sys.argv[3]), sys.argv[4].encode()
-    body = bytes(at) + marker + bytes(size - at - len(marker))
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        def do_GET(self):
-            self.send_response(200)
-            self.send_header("Content-Length", str(size))
-            self.end_headers()
-            try:
-                self.wfile.write(body)
-            except OSError:
-                self.close_connection = True
-        def log_message(self, *_):
-            pass
-    server = http.server.ThreadingHTTPServer((sys.argv[1], 80), Handler)
-    print("ready", flush=True)
-    server.serve_forever()
-""")
-FETCH = textwrap.dedent("""
-    import socket, sys
-    with socket.create_connection((sys.argv[1], 80)) as link:
-        link.sendall(b"GET /setup.exe HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n")
-        link.settimeout(20)
-        got = b""
-        try:
-            while b"\\r\\n\\r\\n" not in got:
-                got += link.recv(65536)
-            count = len(got.partition(b"\\r\\n\\r\\n")[2])
-            while count < int(sys.argv[2]) and (some := link.recv(65536)):
-                count += len(some)
-        except OSError:
-            pass
-    print(count)
-""")
 SETTINGS = """
 [[engine]]
 name = "yara"
@@ -95,28 +61,19 @@ def figures(_: Captures, home: Path) -> list[Figure]:
 
 def _run(folder: Path, rate: str) -> tuple[list[int], list[dict[str, Any]]]:
     """Bytes that each download got, and what the sensor says it did."""
-    sys.path.insert(0, str(SUPPORT))
-    from span import Span, run
-
-    (folder / "rules.yar").write_text(f'rule Marker {{ strings: $a = "{MARKER}" condition: $a }}\n')
+    (folder / "rules.yar").write_text(RULE)
     (folder / "tapscan.toml").write_text(SETTINGS)
     with Span() as span:
         run(*span.inside(span.server, "ethtool", "-K", "eth0", "tso", "off", "gso", "off"))
         if rate != "unshaped":
             shape = "tbf", "rate", rate, "burst", "64kb", "latency", "50ms"
             run(*span.inside(span.server, "tc", "qdisc", "add", "dev", "eth0", "root", *shape))
-        words = sys.executable, "-c", SERVE, span.SERVER, str(SIZE), str(MARKER_AT), MARKER
-        server = subprocess.Popen(span.inside(span.server, *words), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         sensor = _sensor(folder, span.port)
         try:
-            assert server.stdout is not None
-            server.stdout.readline()
-            fetch = span.inside(span.client, sys.executable, "-c", FETCH, span.SERVER, str(SIZE))
-            got = [int(subprocess.run(fetch, check=True, capture_output=True).stdout) for _ in range(RUNS)]
-            time.sleep(SETTLES)
+            with download(span, rate=0):
+                got = [fetched(span) for _ in range(RUNS)]
+                time.sleep(SETTLES)
         finally:
-            server.kill()
-            server.wait()
             sensor.send_signal(signal.SIGTERM)
             said, _ = sensor.communicate()
         documents = [json.loads(line) for line in said.splitlines()]

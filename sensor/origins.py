@@ -12,4 +12,3 @@ def sent_by(batch: PacketBatch, row: int) -> tuple[bytes, int]:
     link = bytes(batch.buffer[frame:network]) if batch.link == ETHERNET and 0 <= network - frame <= 64 else b""
     ip = bytes(batch.buffer[network : network + 9])
     return link if link_of(link) else b"", ip[8] if ip[0] >> 4 == 4 else ip[7]
-

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -12,68 +11,10 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from downloads import MARKER, RULE, SIZE, download, fetched
 from sensing import SECONDS, Sensor, documents, of
 
 from manager.response import DEAD
-
-MARKER = "tapscan-marker-of-a-test"
-RULE = f'rule Marker {{ strings: $a = "{MARKER}" condition: $a }}\n'
-SIZE = 8 << 20
-SERVE = textwrap.dedent("""
-    import http.server, sys, time
-    address, size, rate, marker = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4].encode()
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        def do_GET(self):
-            self.send_response(200)
-            self.send_header("Content-Length", str(size))
-            self.end_headers()
-            for at in range(0, size, 16384):
-                payload = bytes(16384) if at != 1 << 20 else marker + bytes(16384 - len(marker))
-                try:
-                    self.wfile.write(payload)
-                except OSError:
-                    self.close_connection = True
-                    return
-                time.sleep(16384 / rate)
-        def log_message(self, *_):
-            pass
-    server = http.server.ThreadingHTTPServer((address, 80), Handler)
-    print("ready", flush=True)
-    server.serve_forever()
-""")
-FETCH = textwrap.dedent("""
-    import socket, sys
-    with socket.create_connection((sys.argv[1], 80)) as link:
-        link.sendall(b"GET /setup.exe HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n")
-        link.settimeout(20)
-        count = 0
-        try:
-            while count < int(sys.argv[2]) and (some := link.recv(65536)):
-                count += len(some)
-        except OSError:
-            pass
-    print(count)
-""")
-
-
-@contextlib.contextmanager
-def slow_server(span, rate=4 << 20, marker=MARKER):
-    words = sys.executable, "-c", SERVE, span.SERVER, str(SIZE), str(rate), marker
-    server = subprocess.Popen(span.inside(span.server, *words), stdout=subprocess.PIPE)
-    try:
-        assert server.stdout.readline() == b"ready\n"
-        yield
-    finally:
-        server.kill()
-        server.wait()
-        server.stdout.close()
-
-
-def fetched(span):
-    """How much of the download a client gets."""
-    words = span.inside(span.client, sys.executable, "-c", FETCH, span.SERVER, str(SIZE))
-    return int(subprocess.run(words, check=True, timeout=SECONDS, capture_output=True).stdout)
 
 
 @pytest.fixture
@@ -110,7 +51,7 @@ def audited(folder):
 
 def test_a_download_is_stopped_while_it_runs(span, watching, tmp_path):
     sensor = watching("enforce")
-    with slow_server(span):
+    with download(span):
         got = fetched(span)
     action, own = acted(sensor)
     assert (own["kind"], own["mode"], own["outcome"]) == ("reset", "enforce", "confirmed")
@@ -125,8 +66,8 @@ def test_a_download_is_stopped_while_it_runs(span, watching, tmp_path):
 
 def test_a_dry_run_records_the_frames_and_sends_none(span, watching, tmp_path):
     sensor = watching("dry_run")
-    with slow_server(span, rate=32 << 20):
-        assert fetched(span) > SIZE
+    with download(span, rate=32 << 20):
+        assert fetched(span) == SIZE
     _, own = acted(sensor)
     assert (own["mode"], own["outcome"]) == ("dry_run", "dry_run")
     assert sum(len(one["frames"]) for one in audited(tmp_path)) >= own["frames"] >= 8
@@ -134,16 +75,16 @@ def test_a_dry_run_records_the_frames_and_sends_none(span, watching, tmp_path):
 
 def test_who_observes_lets_it_pass_and_says_what_would_be_done(span, watching):
     sensor = watching("observe")
-    with slow_server(span, rate=32 << 20):
-        assert fetched(span) > SIZE
+    with download(span, rate=32 << 20):
+        assert fetched(span) == SIZE
     _, own = acted(sensor)
     assert (own["kind"], own["mode"], own["outcome"]) == ("reset", "observe", "observed")
 
 
 def test_nothing_is_done_to_who_is_on_the_list(span, watching, tmp_path):
     sensor = watching("enforce", allow=["10.67.0.2/32"])
-    with slow_server(span, rate=32 << 20):
-        assert fetched(span) > SIZE
+    with download(span, rate=32 << 20):
+        assert fetched(span) == SIZE
     _, own = acted(sensor)
     assert own["outcome"] == "refused"
     assert "10.67.0.2" in own["reason"]
@@ -154,8 +95,8 @@ def test_nothing_is_sent_while_the_stop_file_is_there(span, watching, tmp_path):
     stop = tmp_path / "acts" / "stop"
     sensor = watching("enforce", stop_file=str(stop))
     stop.touch()
-    with slow_server(span, rate=32 << 20):
-        assert fetched(span) > SIZE
+    with download(span, rate=32 << 20):
+        assert fetched(span) == SIZE
     _, own = acted(sensor)
     assert own["outcome"] == "refused"
     assert "stop" in own["reason"]
@@ -198,8 +139,8 @@ def test_a_command_gets_the_action(span, watching):
     told = '"kind":"command","mode":"enforce","outcome":"begun"'
     for number, outcome in ((0, "done"), (1, "failed")):
         sensor = watching("enforce", do=["command"], argv=["/bin/sh", "-c", f"grep -q '{told}' && exit {number}"])
-        with slow_server(span, rate=32 << 20):
-            assert fetched(span) > SIZE
+        with download(span, rate=32 << 20):
+            assert fetched(span) == SIZE
         _, own = acted(sensor)
         assert (own["kind"], own["outcome"]) == ("command", outcome)
 
@@ -209,7 +150,7 @@ def test_an_interface_that_returns_is_acted_on_again(span, watching):
     span.unplug()
     span.plug()
     sensor.says("an interface is there again")
-    with slow_server(span):
+    with download(span):
         while (got := fetched(span)) >= SIZE:  # until workers capture again
             pass
     assert got > 1 << 20
