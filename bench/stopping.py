@@ -75,8 +75,8 @@ def _run(folder: Path, rate: str) -> tuple[list[int], list[dict[str, Any]]]:
                 time.sleep(SETTLES)
         finally:
             sensor.send_signal(signal.SIGTERM)
-            said, _ = sensor.communicate()
-        documents = [json.loads(line) for line in said.splitlines()]
+            sensor.communicate()
+        documents = [json.loads(line) for line in (folder / "out").read_text().splitlines()]
         return got, [one["tapscan"]["action"] for one in documents if one["event"]["dataset"] == "tapscan.action"]
 
 
@@ -84,8 +84,8 @@ def _sensor(folder: Path, port: str) -> subprocess.Popen[str]:
     """One that watches."""
     words = [sys.executable, "-m", "manager.cli", "sensor", "-i", port, "--json", "--config", "tapscan.toml"]
     given = os.environ | {"XDG_STATE_HOME": str(folder), "PYTHONPATH": str(Path(__file__).parents[1])}
-    pipe = subprocess.PIPE
-    sensor = subprocess.Popen(words, cwd=folder, env=given, stdout=pipe, stderr=pipe, text=True)
+    with (folder / "out").open("w") as out:  # a pipe that nobody reads would hold it up
+        sensor = subprocess.Popen(words, cwd=folder, env=given, stdout=out, stderr=subprocess.PIPE, text=True)
     assert sensor.stderr is not None
     while "watching" not in sensor.stderr.readline():
         pass
