@@ -69,13 +69,15 @@ def watch(asked: Asked) -> int:
     settings = beginning.settings_of(asked)
     one_line_logs(asked.verbose)
     owner = None if asked.replay is not None else owner_of(settings)
+    if asked.replay is None:
+        beginning.go_first(settings)
     check_temporary(owner, settings.sensor.temporary)
     made, summary = Summary(), Summary()
     engines = build_engines(settings, made, Silence()) if settings.pool.kind == "local" else []
     interfaces = beginning.opened(asked, settings)
     tasks = beginning.tasks(asked, settings, interfaces)
     alarms = Alarms(exact_engines(settings))
-    births = None if interfaces is None or not nursery.POSSIBLE else Nursery(settings.sensor.user)
+    births = None if interfaces is None or not nursery.POSSIBLE else Nursery(settings.sensor)
     start = started if births is None else births.started
     injection = beginning.injection(asked, settings, owner)
     tasks = beginning.countering(tasks, injection)

@@ -22,8 +22,9 @@ from sensor.noun import noun
 # Where nothing, or less, makes no sense; every other number may be 0 but not negative.
 _AMOUNTS = frozenset({"max_bytes", "object_bytes", "probe_bytes", "record_bytes", "max_datagram", "batch"})
 POSITIVE = _AMOUNTS | {"timeout", "slots", "workers", "flush_timeout", "flows", "loss_minutes", "block_timeout"}
-MOST = {  # longer, and flows that wait for what is in a block would end; more holds no datagram, no request
+MOST = {  # longer, and flows that wait for what is in a block would end; more knows no kernel, datagram or request
     "block_timeout": 100,
+    "precedence": 20,
     "max_datagram": 65507,
     "batch": 1000,
 }
