@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from reassembly.builder import Origin
 from reassembly.events import Expect, Note, Switch
+from reassembly.http.facts import text
 from reassembly.http.head import Request, Response
 from reassembly.objects import Object
 
@@ -28,6 +29,9 @@ class Exchange:
 
     def ask(self, request: Request) -> None:
         """A request was seen."""
+        if (known := self.origin.memory.known) is not None:
+            host, target = text(request.fields.get(b"host", b"").strip()), text(request.target)
+            known.requested(self.origin.flow, host, target, self.origin.memory.now, not self.waiting)
         if self._early:
             self._early -= 1
         elif len(self.waiting) < self.origin.limits.pending_requests:

@@ -91,9 +91,10 @@ class Handshake:
 class Parser:
     """Reads each direction's hello and nothing after it."""
 
-    __slots__ = ("_hellos",)
+    __slots__ = ("_hellos", "_origin")
 
     def __init__(self, origin: Origin) -> None:
+        self._origin = origin
         bound = origin.limits.tls_hello_bytes
         self._hellos: list[Handshake | None] = [Handshake(bound), Handshake(bound)]  # None: it has been read
 
@@ -106,7 +107,13 @@ class Parser:
         if hello.done or isinstance(event, Gap):
             self._hellos[event.direction] = None  # with all that came after it: most flows are TLS
         facts = _facts(*message) if message else {}
+        self._greeted(facts)
         return [Note(facts)] if facts else []
+
+    def _greeted(self, facts: dict[str, Fact]) -> None:
+        origin, name = self._origin, facts.get("tls.client.server_name")
+        if name is not None and origin.memory.known is not None:
+            origin.memory.known.greeted(origin.flow, str(name), origin.memory.now)
 
     def close(self, event: Close) -> list[Emitted]:
         """Nothing is open."""
