@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 
 from reassembly.builder import Origin
-from reassembly.events import Data, Fact, Gap
-from reassembly.imap.grammar import COMMAND, LITERAL, Item, asked, first_word, quoted
+from reassembly.events import Data, Gap
+from reassembly.imap.grammar import COMMAND, LITERAL, asked, first_word, quoted
 from reassembly.imap.phrases import Line, Phrases
 from reassembly.imap.sections import NAME
+from reassembly.imap.session import LONGEST_NAME, Session
 from reassembly.imap.structure import Structures
 from reassembly.lines import words
 from reassembly.objects import Object
@@ -16,19 +17,19 @@ from reassembly.smtp.draft import Draft
 
 _COMMAND = re.compile(rb"(\S{1,64})[ \t]+(?:UID[ \t]+)?([A-Za-z]{1,32})[ \t]*", re.IGNORECASE)
 _NO_MAILBOX = re.compile(rb"\S+[ \t]+APPEND[ \t]+\Z", re.IGNORECASE)
-_LONGEST_NAME = 200
 
 
 class Client:
     """`asked`: how much of a section the client wants, by section and offset."""
 
     __slots__ = (
-        "_draft", "_literals", "_mail", "_mailbox", "_origin", "_structures", "_text", "_user", "_verb", "_verbs",
-        "_waiting", "_word", "asked", "phrases",
+        "_draft", "_literals", "_mail", "_origin", "_session", "_structures", "_text", "_verb", "_verbs", "_waiting",
+        "_word", "asked", "phrases",
     )  # fmt: skip
 
-    def __init__(self, origin: Origin, structures: Structures) -> None:
+    def __init__(self, origin: Origin, structures: Structures, session: Session) -> None:
         self._origin = origin
+        self._session = session
         self._structures = structures
         self.phrases = Phrases(origin, COMMAND)
         self.asked: dict[tuple[str, int], int] = {}
@@ -39,9 +40,7 @@ class Client:
         self._literals = 0
         self._mail = False  # the literal is one
         self._word: bytearray | None = None
-        self._user = ""
-        self._mailbox = ""
-        self._draft = Draft(origin, NAME, self._appended)
+        self._draft = Draft(origin, NAME, session.appended)
 
     def read(self, event: Data) -> list[Object]:
         """The mails that end in these bytes."""
@@ -78,30 +77,10 @@ class Client:
             self.phrases.refuse()
         return self._verbs.pop(tag, "")
 
-    def facts(self, item: Item) -> dict[str, Fact]:
-        """What a section that was fetched is told apart by."""
-        facts = self._facts("FETCH")
-        if item.section:
-            facts["tapscan.imap.section"] = item.section.partition(" ")[0][:_LONGEST_NAME]
-        if item.offset is not None:
-            facts["tapscan.imap.partial"] = True
-        return facts
-
-    def _appended(self) -> dict[str, Fact]:
-        return self._facts("APPEND")
-
-    def _facts(self, command: str) -> dict[str, Fact]:
-        facts: dict[str, Fact] = {"tapscan.imap.command": command}
-        mailbox = self._mailbox if command == "FETCH" else self._named(self._text)
-        for name, value in (("user", self._user), ("mailbox", mailbox)):
-            if value:
-                facts[f"tapscan.imap.{name}"] = value
-        return facts
-
-    def _named(self, text: bytes) -> str:
-        """The first argument of a command."""
-        match = _COMMAND.match(text)
-        return words(first_word(text[match.end() :]))[:_LONGEST_NAME] if match is not None else ""
+    def _named(self) -> str:
+        """The first argument of the command."""
+        match = _COMMAND.match(self._text)
+        return words(first_word(self._text[match.end() :]))[:LONGEST_NAME] if match is not None else ""
 
     def _line(self, line: Line) -> None:
         if line.first:
@@ -115,6 +94,8 @@ class Client:
         self._text = self._text[: match.start()] if match is not None else self._text
         self._mail = self._verb == "APPEND" and not _NO_MAILBOX.match(self._text)
         self._word = None if self._mail else bytearray()
+        if self._mail:
+            self._session.target = self._named()
 
     def _begin(self, text: bytes) -> None:
         self._text, self._literals = text, 0
@@ -144,9 +125,9 @@ class Client:
     def _over(self) -> None:
         """The command is whole."""
         if self._verb == "LOGIN":
-            self._user = self._named(self._text)
+            self._session.user = self._named()
         elif self._verb in ("SELECT", "EXAMINE"):
-            self._mailbox = self._named(self._text)
+            self._session.selected = self._named()
             self._structures.clear()
         elif self._verb == "FETCH":
             for section, offset, size in asked(self._text):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from reassembly.builder import Origin
 from reassembly.events import Data, Gap
 from reassembly.imap import structure
+from reassembly.imap.client import Client
 from reassembly.imap.grammar import EXPUNGE, FETCH, LITERAL, RESPONSE, TAGGED, Item, items, quoted
 from reassembly.imap.phrases import Line, Phrases
 from reassembly.imap.sections import Sections
@@ -15,20 +14,20 @@ from reassembly.objects import Object
 
 
 class Server:
-    """`answered` hears the tag of each tagged response, and whether it says OK; True stops the reading behind it."""
+    """`agreed`: the client's command that was just agreed to, if the bytes behind the response mean something else."""
 
     __slots__ = (
-        "_answered", "_item", "_literals", "_number", "_origin", "_scanned", "_sections", "_size", "_structures",
-        "_taught", "_text", "_word", "phrases",
+        "_client", "_compressed", "_item", "_literals", "_number", "_origin", "_scanned", "_sections", "_size",
+        "_structures", "_taught", "_text", "_word", "agreed", "phrases",
     )  # fmt: skip
 
-    def __init__(
-        self, origin: Origin, sections: Sections, structures: Structures, answered: Callable[[bytes, bool], bool]
-    ) -> None:
+    def __init__(self, origin: Origin, sections: Sections, structures: Structures, client: Client) -> None:
         self._origin = origin
         self._sections = sections
         self._structures = structures
-        self._answered = answered
+        self._client = client
+        self._compressed = False
+        self.agreed = ""
         self.phrases = Phrases(origin, RESPONSE)
         self._number = 0  # of the mail that a FETCH response is about
         self._text = b""  # of the response, its literals as quoted strings
@@ -146,3 +145,11 @@ class Server:
             self._structures.clear()
         tagged = TAGGED.match(self._text)
         return tagged is not None and self._answered(tagged[1], tagged[2].upper() == b"OK")
+
+    def _answered(self, tag: bytes, agreed: bool) -> bool:
+        """A tagged response; True when what follows it is no IMAP as it stands."""
+        verb = self._client.verb(tag, agreed)
+        if agreed and (verb == "STARTTLS" or (verb == "COMPRESS" and not self._compressed)):
+            self._compressed = self._compressed or verb == "COMPRESS"
+            self.agreed = verb
+        return bool(self.agreed)
