@@ -85,7 +85,7 @@ def _unclear(side: Side, event: Data) -> None:
         return
     blank = _BLANK.search(data, pos)
     if blank is None:
-        _unfinished(side, Partial(side.origin.memory, side.rest()))
+        _unfinished(side, Partial(side.origin, side.rest()))
         return
     parsed = patient(data[pos : blank.start()], blank[0], side.response)
     if parsed is not None and not more_fields(data, blank.end()):

@@ -13,6 +13,7 @@ from reassembly.imap.session import LONGEST_NAME, Session
 from reassembly.imap.structure import Structures
 from reassembly.lines import words
 from reassembly.objects import Object
+from reassembly.partial import Partial
 from reassembly.smtp.draft import Draft
 
 _COMMAND = re.compile(rb"(\S{1,64})[ \t]+(?:UID[ \t]+)?([A-Za-z]{1,32})[ \t]*", re.IGNORECASE)
@@ -23,8 +24,8 @@ class Client:
     """`asked`: how much of a section the client wants, by section and offset."""
 
     __slots__ = (
-        "_draft", "_literals", "_mail", "_origin", "_session", "_structures", "_text", "_verb", "_verbs", "_waiting",
-        "_word", "asked", "phrases",
+        "_draft", "_held", "_literals", "_mail", "_origin", "_session", "_structures", "_text", "_verb", "_verbs",
+        "_waiting", "_word", "asked", "phrases",
     )  # fmt: skip
 
     def __init__(self, origin: Origin, structures: Structures, session: Session) -> None:
@@ -37,9 +38,10 @@ class Client:
         self._verb = ""
         self._waiting = b""  # tag of the command that a literal belongs to
         self._text = b""  # of the command, its literals as quoted strings
+        self._held = Partial(origin)  # counts it while it waits for more
         self._literals = 0
         self._mail = False  # the literal is one
-        self._word: bytearray | None = None
+        self._word: Partial | None = None
         self._draft = Draft(origin, NAME, session.appended)
 
     def read(self, event: Data) -> list[Object]:
@@ -89,13 +91,23 @@ class Client:
             self._text += line.text
         if line.literal is None:
             self._over()
+            self._keep(b"")
             return
         match = LITERAL.search(self._text, max(0, len(self._text) - 64))
         self._text = self._text[: match.start()] if match is not None else self._text
         self._mail = self._verb == "APPEND" and not _NO_MAILBOX.match(self._text)
-        self._word = None if self._mail else bytearray()
+        self._word = None if self._mail else Partial(self._origin)
         if self._mail:
             self._session.target = self._named()
+        self._keep(self._text)
+
+    def _keep(self, text: bytes) -> None:
+        """What the command is known to say; more will come of it."""
+        self._text = text
+        self._held.hold(len(text))
+        if text and self._held.full:
+            self._text = b""
+            self._held.clear()
 
     def _begin(self, text: bytes) -> None:
         self._text, self._literals = text, 0
@@ -108,13 +120,14 @@ class Client:
             self._verbs[match[1]] = self._verb
 
     def _spell(self, data: bytes, over: bool) -> None:
-        if self._word is not None and len(self._word) + len(data) <= self._origin.limits.command_bytes:
-            self._word += data
+        word, limits = self._word, self._origin.limits
+        if word is not None and len(word) + len(data) <= limits.command_bytes and not word.full:
+            word += data
         if not over:
             return
         self._literals += 1
-        if self._literals <= self._origin.limits.imap_literals:
-            self._text += quoted(bytes(self._word or b""))
+        if self._literals <= limits.imap_literals and len(self._text) + len(word or b"") <= limits.imap_line_bytes:
+            self._keep(self._text + quoted(bytes(word or b"")))
         self._word = None
 
     def _appended_one(self, time: int) -> list[Object]:

@@ -98,7 +98,7 @@ class Walk:
         if self._root and not levels and not self._reading.addressed:
             self._reading.addressed = True
             self._reading.facts.update(facts_of(fields))
-        self._open(part)
+        self._open(part, head.cut)
         if head.hit is not None:
             self._give(head.body)
             self._delimited(head.hit)
@@ -113,12 +113,14 @@ class Walk:
             return f"{levels[-1].path}.{levels[-1].parts}" if levels[-1].path else str(levels[-1].parts)
         return f"{self._path}.1" if self._path else "1"
 
-    def _open(self, part: Part) -> None:
+    def _open(self, part: Part, cut: bool) -> None:
         levels = self._delimiters.levels
         limits = self._reading.memory.limits
         nested = part.multipart and len(levels) < limits.mime_depth
         path = str(part.facts["tapscan.mime.path"])
         self._leaf = leaf = Leaf(self._reading, self._origin, part)
+        if cut and leaf.builder is not None:
+            leaf.builder.find("mime.header_limit")
         leaf.turns.holed = self._holed
         if self._holed and leaf.builder is not None:
             leaf.builder.cut = leaf.builder.cut or "gap"

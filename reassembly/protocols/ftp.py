@@ -91,8 +91,8 @@ class Parser:
     def __init__(self, origin: Origin) -> None:
         self._origin = origin
         self._sides = Sides()
-        self._commands = Lines(origin.memory)
-        self._replies = Lines(origin.memory)
+        self._commands = Lines(origin)
+        self._replies = Lines(origin)
         self._code = 0  # of a reply of several lines that is not over
         self._greeted = False
         self._over = False  # TLS from here

@@ -69,7 +69,7 @@ class Parser:
         self._commands: deque[tuple[bytes, str]] = deque(maxlen=origin.limits.pending_requests)
         self._waiting = True  # for the greeting
         self._challenged = False  # the next line of the client answers a SASL challenge (RFC 5034)
-        self._lines = Lines(origin.memory), Lines(origin.memory)
+        self._lines = Lines(origin), Lines(origin)
         self._text: DottedText | None = None
         self._asked = Asked()
         self._draft = Draft(origin, NAME, self._asked.facts)

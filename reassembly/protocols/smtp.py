@@ -58,8 +58,8 @@ class Parser:
         self._origin = origin
         self._sides = Sides()
         self._mode = Mode.COMMAND
-        self._commands = Lines(origin.memory)
-        self._answers = Answers(origin.memory)
+        self._commands = Lines(origin)
+        self._answers = Answers(origin)
         self._inbox = Inbox()  # of the client
         self._verb = ""  # of the last command
         self._closed = False  # the client has nothing more to say

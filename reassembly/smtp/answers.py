@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
-from reassembly.builder import Memory
+from reassembly.builder import Origin
 from reassembly.events import Data
 from reassembly.lines import Lines, reply
 from reassembly.smtp.grammar import TLS_COMMANDS
@@ -27,9 +27,9 @@ class Answers:
 
     __slots__ = ("_asked", "_greeted", "_lines", "_settled", "deaf")
 
-    def __init__(self, memory: Memory) -> None:
-        self._lines = Lines(memory)
-        self._asked: deque[tuple[str, str]] = deque(maxlen=memory.limits.pending_requests)
+    def __init__(self, origin: Origin) -> None:
+        self._lines = Lines(origin)
+        self._asked: deque[tuple[str, str]] = deque(maxlen=origin.limits.pending_requests)
         self._greeted = False
         self._settled = ""  # the command that was answered last
         self.deaf = True
