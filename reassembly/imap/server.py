@@ -83,7 +83,9 @@ class Server:
             self._fetched(line, event, out)
         if line.literal is None:
             stops = self._over()
-            self._forget()
+            if self._literals:
+                self._forget()
+            self._text = b""
             return stops
         if self._item is None:
             self._word = Partial(self._origin)
