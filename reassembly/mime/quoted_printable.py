@@ -56,7 +56,7 @@ class QuotedPrintable:
         data = _TRAILING.sub(b"", data)
         if b"=" in data:
             data = data.replace(b"=\r\n", b"=\n").replace(b"=\n", b"")
-        data = self._open + data
+        data = self._open + data if self._open else data
         whole = len(data) if last else _whole(data)
         self._open = data[whole:]
         return self._decode(data[:whole])
