@@ -48,6 +48,14 @@ class Partial(bytearray):
         """Counts so many bytes that are kept elsewhere as well, until it is told otherwise, cleared or gone."""
         self._count(len(self) + size)
 
+    def takes(self, size: int) -> bool:
+        """Counts so many bytes more that are kept elsewhere, if there is room for them."""
+        self._count(self._counted + size)
+        if self.full:
+            self._count(self._counted - size)
+            return False
+        return True
+
     def _count(self, size: int) -> None:
         self._memory.partial += size - self._counted
         self._counted = size

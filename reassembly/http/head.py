@@ -46,6 +46,11 @@ class Request:
         self.switches = method == b"CONNECT" or b"upgrade" in fields
         self.facts: dict[str, str | int | float | bool | list[str]] | None = None  # once they were asked for
 
+    @property
+    def size(self) -> int:
+        """Bytes of what it says."""
+        return len(self.target) + sum(len(name) + len(value) for name, value in self.fields.items())
+
     def slim(self) -> None:
         """Keeps what may still be asked for."""
         self.fields = _lasting(self.fields)

@@ -32,6 +32,7 @@ from reassembly.partial import Partial
 
 _BLANK = re.compile(rb"\n[ \t\v\f\r\0]*\n")  # the end of a head, for some client
 _JUNK = b"\0 "  # passed over before a request
+_DATA_COST = 128  # what a piece of held data costs beyond its bytes
 
 
 def start(side: Side, event: Data) -> None:
@@ -212,7 +213,7 @@ def hold(side: Side, event: Data) -> None:
     held = side.held or []
     side.held = held
     if side.exchange.refused():
-        side.held = None
+        side.held = side.holds = None
         side.step = start
         if isinstance(side.head, Request):
             side.head.switches = False
@@ -220,7 +221,11 @@ def hold(side: Side, event: Data) -> None:
         side.pos = 0
         return
     held.append(Data(side.direction, side.rest(), event.began, event.time))
-    if sum(len(data.payload) for data in held) > side.origin.limits.undecided_bytes:
+    size = sum(len(data.payload) + _DATA_COST for data in held)
+    if side.holds is None:
+        side.holds = Partial(side.origin)
+    side.holds.hold(size)
+    if size > side.origin.limits.undecided_bytes or side.holds.full:
         side.exchange.switched = True
 
 

@@ -17,6 +17,9 @@ from reassembly.partial import Partial
 from reassembly.smtp.draft import Draft
 
 _COMMAND = re.compile(rb"(\S{1,64})[ \t]+(?:UID[ \t]+)?([A-Za-z]{1,32})[ \t]*", re.IGNORECASE)
+_FEW = 20  # commands that wait, and sections
+_COST = 300  # of one
+_LONGEST_ASKED = 256  # of the name of a section
 _NO_MAILBOX = re.compile(rb"\S+[ \t]+APPEND[ \t]+\Z", re.IGNORECASE)
 
 
@@ -24,8 +27,8 @@ class Client:
     """`asked`: how much of a section the client wants, by section and offset."""
 
     __slots__ = (
-        "_draft", "_held", "_literals", "_mail", "_origin", "_session", "_structures", "_text", "_verb", "_verbs",
-        "_waiting", "_word", "asked", "phrases",
+        "_asks", "_draft", "_held", "_literals", "_mail", "_origin", "_session", "_structures", "_text", "_verb",
+        "_verbs", "_waiting", "_word", "asked", "phrases",
     )  # fmt: skip
 
     def __init__(self, origin: Origin, structures: Structures, session: Session) -> None:
@@ -34,6 +37,7 @@ class Client:
         self._structures = structures
         self.phrases = Phrases(origin, COMMAND)
         self.asked: dict[tuple[str, int], int] = {}
+        self._asks = Partial(origin)  # counts what waits for answers
         self._verbs: dict[bytes, str] = {}  # of commands that wait for their answer, by tag
         self._verb = ""
         self._waiting = b""  # tag of the command that a literal belongs to
@@ -143,8 +147,22 @@ class Client:
             self._session.selected = self._named()
             self._structures.clear()
         elif self._verb == "FETCH":
-            for section, offset, size in asked(self._text):
-                if len(self.asked) >= self._origin.limits.pending_requests:
-                    self.asked.clear()
-                self.asked[section, offset] = size
+            self._ask()
         self._waiting = b""
+        self._bound()
+
+    def _ask(self) -> None:
+        for section, offset, size in asked(self._text):
+            if len(self.asked) >= self._origin.limits.pending_requests:
+                self.asked.clear()
+            if len(section) <= _LONGEST_ASKED:
+                self.asked[section, offset] = size
+
+    def _bound(self) -> None:
+        """Without room nothing is known of what waits; a few need none."""
+        waits = len(self._verbs) + len(self.asked)
+        self._asks.hold(waits * _COST if waits > _FEW else 0)
+        if waits > _FEW and self._asks.full:
+            self._verbs.clear()
+            self.asked.clear()
+            self._asks.clear()

@@ -12,12 +12,14 @@ from typing import TypeAlias
 
 from reassembly.imap.grammar import unquoted
 from reassembly.limits import Limits
+from reassembly.partial import Partial, Place
 
 Node: TypeAlias = "bytes | list[Node]"
 
 _START = re.compile(rb"\bBODY(?:STRUCTURE)?[ \t]+\(", re.IGNORECASE)
 _TOKEN = re.compile(rb'([()])|"((?:[^"\\]|\\.)*+)"|([^\s()"]+)', re.DOTALL)
 _PLAIN = re.compile(rb"[^\r\n\0]*")
+_COST, _MAIL_COST = 150, 700  # what a header costs beyond its bytes, and a mail beyond its headers
 _MOST_PARAMETERS = 100  # of one part that are looked at
 _TEXT = b"Content-Type: text/plain\r\n\r\n"
 
@@ -135,10 +137,11 @@ def _clean(word: bytes) -> bytes:
 class Structures:
     """What is known of the mails of the selected mailbox, by their numbers in it; the oldest is forgotten first."""
 
-    __slots__ = ("_held", "_known", "_limits")
+    __slots__ = ("_counted", "_held", "_known", "_most")
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+    def __init__(self, place: Place) -> None:
+        self._most = place.memory.limits.imap_structures
+        self._counted = Partial(place)
         self._known: OrderedDict[int, dict[str, bytes]] = OrderedDict()
         self._held = 0
 
@@ -146,17 +149,27 @@ class Structures:
         """The numbers mean other mails now."""
         self._known.clear()
         self._held = 0
+        self._counted.clear()
 
     def learn(self, number: int, headers_of: dict[str, bytes]) -> None:
         """Headers of sections of mail `number`."""
         known = self._known.setdefault(number, {})
         for section, header in headers_of.items():
-            self._held += len(header) + len(section) - len(known.get(section, b""))
+            if section in known:
+                self._held -= _size(section, known[section])
+            self._held += _size(section, header)
             known[section] = header
         self._known.move_to_end(number)
-        while self._held > self._limits.imap_structures and self._known:
+        while self._known and not self._fits():
             _, gone = self._known.popitem(last=False)
-            self._held -= sum(len(header) + len(section) for section, header in gone.items())
+            self._held -= sum(_size(section, header) for section, header in gone.items())
+        if not self._known:
+            self._counted.clear()
+
+    def _fits(self) -> bool:
+        size = self._held + _MAIL_COST * len(self._known)
+        self._counted.hold(size)
+        return size <= self._most and not self._counted.full
 
     def header(self, number: int, section: str) -> bytes | None:
         """The header of a section: the one that was fetched apart, or else as the structure has it."""
@@ -168,3 +181,7 @@ class Structures:
         if section.endswith(".TEXT"):
             return known.get(f"{section[:-5]}.HEADER") or known.get(section)
         return known.get(f"{section}.MIME") or known.get(section)
+
+
+def _size(section: str, header: bytes) -> int:
+    return len(section) + len(header) + _COST

@@ -1,7 +1,7 @@
 """Quoted-printable to bytes as it arrives: one of the transfer encodings of a part (RFC 2045, section 6.7).
 
-Bad escapes stay as they are, as its note (2) proposes; clients that drop them are further readings. Soft line breaks are
-taken out first, so one inside of an escape, which no encoder makes, doesn't break it.
+Bad escapes stay as they are, as its note (2) proposes; clients that drop them are further readings. Soft line breaks
+are taken out first, so one inside of an escape, which no encoder makes, doesn't break it.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ which command follows from their order. Where no command was seen, an answer tha
 from __future__ import annotations
 
 import re
-from collections import deque
 
 from reassembly.builder import Origin
 from reassembly.events import Close, Data, Fact, Gap, Note, Switch
@@ -15,6 +14,7 @@ from reassembly.lines import Lines, words
 from reassembly.protocols import Answer, Emitted
 from reassembly.smtp.dotted import DottedText, Found
 from reassembly.smtp.draft import Draft
+from reassembly.waiting import Waiting
 from sensor.noun import state
 
 NAME = "pop3"
@@ -66,7 +66,7 @@ class Parser:
         self._origin = origin
         self._client = 0
         self._first = True
-        self._commands: deque[tuple[bytes, str]] = deque(maxlen=origin.limits.pending_requests)
+        self._commands: Waiting[tuple[bytes, str]] = Waiting(origin)
         self._waiting = True  # for the greeting
         self._challenged = False  # the next line of the client answers a SASL challenge (RFC 5034)
         self._lines = Lines(origin), Lines(origin)
@@ -107,7 +107,7 @@ class Parser:
                 self._challenged = False
                 continue
             verb, _, argument = line.strip().partition(b" ")
-            self._commands.append((verb.upper(), words(argument.strip())[:200]))
+            self._commands.add((verb[:16].upper(), words(argument.strip()[:200])), 216)
         return []
 
     def _answer(self, event: Data) -> list[Emitted]:
@@ -146,7 +146,7 @@ class Parser:
             self._waiting = False
             return False
         self._waiting = False
-        verb, argument = self._commands.popleft() if self._commands else self._guess(line)
+        verb, argument = self._commands.take() if self._commands else self._guess(line)
         if status[1] != b"+OK":
             return False
         self._asked.verb = verb

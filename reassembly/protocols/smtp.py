@@ -60,13 +60,13 @@ class Parser:
         self._mode = Mode.COMMAND
         self._commands = Lines(origin)
         self._answers = Answers(origin)
-        self._inbox = Inbox()  # of the client
+        self._inbox = Inbox(origin)  # of the client
         self._verb = ""  # of the last command
         self._closed = False  # the client has nothing more to say
         self._auth = False  # the next line is a credential
         self._bare = False  # the last command ended in a bare LF
         self._lmtp = False
-        self._envelope = Envelope()
+        self._envelope = Envelope(origin)
         self._text = DottedText()
         self._chunk = 0  # bytes of a BDAT to come
         self._last = False
@@ -85,6 +85,10 @@ class Parser:
         if event.direction == self._sides.client:
             self._inbox.put(event)
             self._drain()
+            if not self._inbox.settled():
+                self._answers.deaf = True
+                self._drain()
+                self._inbox.settled()
         elif isinstance(event, Gap):
             self._answers.miss()
             self._drain()
@@ -211,7 +215,7 @@ class Parser:
         path = grammar.path(rest)
         self._answers.ask_about(path)
         if len(self._envelope.rcpt_to) < self._origin.limits.recipients:
-            self._envelope.rcpt_to.append(path)
+            self._envelope.rcpt_to.name(path)
 
     def _ask_leave(self, rest: bytes, data: Data) -> None:
         if self._strict or self._verb == "DATA":

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 
+from reassembly.builder import Origin
 from reassembly.events import Data, Gap
+from reassembly.partial import Partial
 
 LONGEST_GLANCE = 512  # of a line that is looked at to tell commands from mail; RFC 5321, section 4.5.3.1.4
 PIECE = 128  # what a piece of waiting data costs beyond its bytes
@@ -13,9 +15,11 @@ PIECE = 128  # what a piece of waiting data costs beyond its bytes
 class Inbox:
     """A queue. `start` is the offset in its first event; `waiting` is what all of them cost, in bytes."""
 
-    __slots__ = ("_events", "start", "waiting")
+    __slots__ = ("_events", "_held", "_origin", "start", "waiting")
 
-    def __init__(self) -> None:
+    def __init__(self, origin: Origin) -> None:
+        self._origin = origin
+        self._held: Partial | None = None
         self._events: deque[Data | Gap] = deque()
         self.start = 0
         self.waiting = 0
@@ -31,6 +35,16 @@ class Inbox:
         """The last in the queue."""
         self._events.append(event)
         self.waiting += PIECE + (len(event.payload) if isinstance(event, Data) else 0)
+
+    def settled(self) -> bool:
+        """Nothing more is read for now; whether there is room for what waits."""
+        if not self._events:
+            self._held = None
+            return True
+        if self._held is None:
+            self._held = Partial(self._origin)
+        self._held.hold(self.waiting)
+        return not self._held.full
 
     def advance(self, end: int) -> None:
         """The first one has been read up to offset `end`."""
