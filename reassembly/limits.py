@@ -37,7 +37,7 @@ class Limits:
     probe_bytes: int = 4096  # looked at in each direction before a flow is called unknown
     unclaimed_bytes: int = 1 << 20  # kept of a flow that an FTP command may still claim
     total_unclaimed: int = 128 << 20  # of all such flows together; what comes next is not kept
-    total_partial: int = 64 << 20  # of all heads and lines whose end hasn't come; what comes next is given up
+    total_partial: int = 64 << 20  # of all heads and lines whose end hasn't come, and of what waits for an answer
 
     # objects
     object_bytes: int = 2 << 30  # one object; what is beyond is cut off

@@ -7,18 +7,16 @@ from __future__ import annotations
 
 from reassembly.builder import Origin
 from reassembly.events import Expect, Note, Switch
-from reassembly.http.head import Request, Response
+from reassembly.http.head import Request, Response, has_room
 from reassembly.objects import Object
-from reassembly.partial import Partial
 
-_REQUEST_COST = 512  # what one costs beyond its bytes
 NOTHING: list[Object | Expect | Switch | Note] = []  # between two events nothing comes out: an object would stay here
 
 
 class Exchange:
     """Requests that wait for their response, and the objects that are ready."""
 
-    __slots__ = ("_early", "_held", "origin", "out", "ranged", "switched", "waiting")
+    __slots__ = ("_early", "origin", "out", "ranged", "switched", "waiting")
 
     def __init__(self, origin: Origin) -> None:
         self.origin = origin
@@ -26,23 +24,16 @@ class Exchange:
         self.waiting: tuple[Request, ...] = ()  # mostly one or none
         self.switched = False  # the flow goes on in another protocol
         self.ranged = False  # a response was part of something (RFC 9110, section 15.3.7)
-        self._held: Partial | None = None  # counts what waits behind the first, until nothing does
         self._early = 0  # responses that came before their request
 
     def ask(self, request: Request) -> None:
         """A request was seen."""
         if self._early:
             self._early -= 1
-        elif len(self.waiting) < self.origin.limits.pending_requests and (not self.waiting or self._has_room(request)):
-            self.waiting += (request,)
-        else:
+        elif len(self.waiting) >= self.origin.limits.pending_requests:
             self.origin.memory.counters["pending_requests"] += 1
-
-    def _has_room(self, request: Request) -> bool:
-        """Room for what a client sends without heeding the answers."""
-        if self._held is None:
-            self._held = Partial(self.origin)
-        return self._held.takes(_REQUEST_COST + request.size)
+        elif not self.waiting or has_room(request, self.origin):  # a client that heeds the answers needs none
+            self.waiting += (request,)
 
     def pair(self, response: Response) -> None:
         """Gives a response its request, if that was seen."""
@@ -52,8 +43,6 @@ class Exchange:
             response.request = self.waiting[0]
             if not interim:
                 self.waiting = self.waiting[1:]
-                if not self.waiting:
-                    self._held = None
         elif not interim and not self.origin.flow.midstream:
             self._early += 1
 

@@ -21,8 +21,10 @@ from reassembly.http.head import (
     Response,
     doubts,
     framing,
+    has_room,
     parse_request,
     parse_response,
+    size_of,
     unframed,
 )
 from reassembly.http.side import Side
@@ -32,6 +34,7 @@ from reassembly.partial import Partial
 
 _BLANK = re.compile(rb"\n[ \t\v\f\r\0]*\n")  # the end of a head, for some client
 _JUNK = b"\0 "  # passed over before a request
+_LARGE = 8 << 10  # of a head: smaller ones need no room
 _DATA_COST = 128  # what a piece of held data costs beyond its bytes
 
 
@@ -128,6 +131,9 @@ def _no_message(side: Side) -> None:
 
 
 def _message(side: Side, head: Head, event: Data) -> None:
+    if side.pos > _LARGE and size_of(head) > _LARGE and not has_room(head, side.origin):
+        side.lose()
+        return
     side.head = head
     side.spent = False
     exchange = side.exchange

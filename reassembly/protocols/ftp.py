@@ -20,6 +20,7 @@ from reassembly.waiting import Waiting
 NAME = "ftp"
 PORTS = frozenset({21, 2121})
 LONGEST_ARGUMENT = 4096  # of a command kept: PATH_MAX of Linux
+_MOST_OPEN = 20  # clients wait for the place
 _CHANNEL_COST = 512  # of a channel and its facts, without the path
 
 _BANNER = re.compile(rb"(?:120|220)[ -][^\r\n]*(?:\bFTP|FTPD?\b|FileZilla)", re.IGNORECASE)
@@ -99,7 +100,7 @@ class Parser:
         self._greeted = False
         self._over = False  # TLS from here
         self._asked: Waiting[tuple[str, Channel | None]] = Waiting(origin)
-        self._open: deque[Channel] = deque(maxlen=origin.limits.pending_requests)  # passive, without their reply
+        self._open: deque[Channel] = deque(maxlen=_MOST_OPEN)  # passive, without their reply
         self._channel: Channel | None = None  # of the next transfer command
         self._user: str | None = None
         self._rest: int | None = None

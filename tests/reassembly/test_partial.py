@@ -69,6 +69,7 @@ UNFINISHED = {  # what is said in a flow, and what then has no end, or no answer
     "ftp command": (ftp, FTP, (ORIG, b"RETR " + LONG)),
     "tls hello": (tls, [], (ORIG, b"\x16\x03\1\5\xdc\1\0\5\xd8\3\3" + LONG)),
     "tls hello in records": (tls, [], (ORIG, 6 * (b"\x16\x03\1\0\xc8\1\0\x10\0" + b"x" * 196))),
+    "http large request": (http1, [], (ORIG, b"GET / HTTP/1.1\r\nX-Long: " + 7 * LONG + b"\r\n\r\n")),
     "http requests": (http1, [], (ORIG, 5 * b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")),
     "http tunnel": (http1, [(ORIG, b"CONNECT a:1 HTTP/1.1\r\n\r\n")], (ORIG, b"\0" + LONG)),
     "smtp commands": (smtp, MAILING[:3], (ORIG, 30 * b"NOOP\r\n")),
@@ -293,6 +294,18 @@ def test_a_mail_whose_head_never_ends_gives_it_back():
     assert memory.partial == 0
 
 
+def test_a_mail_whose_head_has_no_room_says_so():
+    where = origin(total_partial=0)
+    mail = Message(where, ORIG, "smtp", 0)
+    mail.feed(b"Subject: x\r\nContent-Ty", 0)
+    assert where.memory.partial == 0
+    mail.feed(b"pe: text/html\r\nX-One: y\r\n\r\nbody", 0)
+    part, whole_mail = mail.finish(0)
+    assert (content(part), part.declared_type) == (b"body", None)
+    assert "mime.header_limit" in part.findings
+    assert CUT in whole_mail.findings
+
+
 def test_a_flood_of_heads_without_an_end_costs_itself_alone():
     """A thousand flows that begin a head; a flow with a whole one gives its object meanwhile."""
     memory = Memory(Limits(total_partial=MAX))
@@ -318,7 +331,10 @@ def test_a_flood_of_heads_without_an_end_costs_itself_alone():
     assert memory.partial == 0
 
 
-def test_a_whole_head_needs_no_room():
+@pytest.mark.parametrize("speaker", [http1, smtp, pop3], ids=lambda module: module.NAME)
+def test_a_whole_head_needs_no_room(speaker):
     memory = Memory(Limits(total_partial=0))
-    done = run(http1.Parser(Origin(flow(), memory)), whole(SESSIONS[http1]))
-    assert [content(one) for one in objects(done)] == [b"body"]
+    done = objects(run(speaker.Parser(Origin(flow(), memory)), whole(SESSIONS[speaker])))
+    assert done
+    assert not any(CUT in one.findings or "mime.header_limit" in one.findings for one in done)
+    assert "total_partial" not in memory.counters
