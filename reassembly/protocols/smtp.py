@@ -85,10 +85,6 @@ class Parser:
         if event.direction == self._sides.client:
             self._inbox.put(event)
             self._drain()
-            if not self._inbox.settled():
-                self._answers.deaf = True
-                self._drain()
-                self._inbox.settled()
         elif isinstance(event, Gap):
             self._answers.miss()
             self._drain()
@@ -141,7 +137,7 @@ class Parser:
             return True
         line, enough = self._inbox.line()
         if self._mode is Mode.ASKED:
-            if not self._answers.deaf and self._inbox.waiting <= self._origin.limits.undecided_bytes:
+            if not self._answers.deaf and self._inbox.has_room():
                 return False
             if self._verb in TLS_COMMANDS:
                 if grammar.begins_tls(line):

@@ -19,7 +19,7 @@ class Inbox:
 
     def __init__(self, origin: Origin) -> None:
         self._origin = origin
-        self._held: Partial | None = None
+        self._held: Partial | None = None  # counts what waits
         self._events: deque[Data | Gap] = deque()
         self.start = 0
         self.waiting = 0
@@ -36,11 +36,10 @@ class Inbox:
         self._events.append(event)
         self.waiting += PIECE + (len(event.payload) if isinstance(event, Data) else 0)
 
-    def settled(self) -> bool:
-        """Nothing more is read for now; whether there is room for what waits."""
-        if not self._events:
-            self._held = None
-            return True
+    def has_room(self) -> bool:
+        """Whether all of it may go on to wait."""
+        if self.waiting > self._origin.limits.undecided_bytes:
+            return False
         if self._held is None:
             self._held = Partial(self._origin)
         self._held.hold(self.waiting)
@@ -55,6 +54,8 @@ class Inbox:
             self._events.popleft()
             self.waiting -= PIECE
             self.start = 0
+            if not self._events:
+                self._held = None
 
     def line(self) -> tuple[bytes, bool]:
         """The beginning of the next line; and whether it is all there, long enough to tell, or cut by a gap."""
@@ -78,5 +79,5 @@ class Inbox:
                 left.append(Data(event.direction, event.payload[start:], event.began, event.time))
             start = 0
         self._events.clear()
-        self.waiting = 0
+        self.waiting, self._held = 0, None
         return left
