@@ -50,6 +50,7 @@ class Limits:
     imap_line_bytes: int = 256 << 10  # without its literals; the envelope of a mail to many people is long
     imap_literals: int = 1000  # in one command or response that are no mail: names, subjects
     imap_structures: int = 1 << 20  # bytes of headers of sections known of one connection
+    total_structures: int = 256 << 20  # of all connections together; who learns more forgets what it knows
     undecided_bytes: int = 64 << 10  # of an SMTP client after DATA or STARTTLS, before the server's answer
     recipients: int = 1000  # of one mail; Postfix's smtpd_recipient_limit
     tls_hello_bytes: int = 64 << 10  # of one hello; with post-quantum key shares and padding they stay under 4 KiB

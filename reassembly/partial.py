@@ -49,9 +49,9 @@ class Partial(bytearray):
         self._count(len(self) + size)
 
     def takes(self, size: int) -> bool:
-        """Counts so many bytes more that are kept elsewhere, if there is room for them."""
+        """Counts so many bytes more that are kept elsewhere, if it isn't crowded then."""
         self._count(self._counted + size)
-        if self.full:
+        if self.crowded:
             self._count(self._counted - size)
             return False
         return True
@@ -63,10 +63,15 @@ class Partial(bytearray):
     @property
     def full(self) -> bool:
         """All flows together hold as much as they may: counted, and said."""
-        memory = self._memory
-        if memory.partial <= memory.limits.total_partial:
-            return False
-        memory.counters["total_partial"] += 1
+        return self._memory.partial > self._memory.limits.total_partial and self._say()
+
+    @property
+    def crowded(self) -> bool:
+        """They hold half of it: what would only be good to know gives way to what is being read. Counted and said."""
+        return self._memory.partial > self._memory.limits.total_partial // 2 and self._say()
+
+    def _say(self) -> bool:
+        self._memory.counters["total_partial"] += 1
         self._place.findings[CUT] = None
         return True
 

@@ -15,7 +15,7 @@ FREE = 2048  # bytes of a flow that need no room: those of a client that heeds t
 
 
 class Waiting(Generic[T]):
-    """The oldest first; over `pending_requests`, and when all flows together hold too much, it is forgotten."""
+    """The oldest first; over `pending_requests`, and when all flows together hold much, it is forgotten."""
 
     __slots__ = ("_held", "_origin", "_queue", "_size")
 
@@ -49,7 +49,7 @@ class Waiting(Generic[T]):
         if self._held is None:
             self._held = Partial(self._origin)
         self._held.hold(self._size)
-        while len(self._queue) > 1 and self._held is not None and self._held.full:
+        while len(self._queue) > 1 and self._held is not None and self._held.crowded:
             self.take()
 
     def change(self, one: T, size: int) -> None:

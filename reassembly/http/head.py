@@ -23,6 +23,7 @@ _COMMON = frozenset((b"GET", b"POST", b"HEAD", b"PUT", b"DELETE", b"OPTIONS"))
 _LISTS = frozenset((b"transfer-encoding", b"content-encoding"))
 _LONGEST_KEPT = 1024  # of lines that are kept parsed; browsers send some hundred bytes
 _HEAD_COST = 512  # what a head costs beyond its bytes
+_LONGEST_TARGET = 4096  # of one that there is no room for
 _LONGEST_LENGTH = 18  # digits: what 64 bits can hold
 
 HTTP_1_0, HTTP_1_1 = "1.0", "1.1"
@@ -33,6 +34,10 @@ LASTING = (
     b"host", b"user-agent", b"referer", b"content-type", b"content-disposition", b"content-encoding", b"content-length",
     b"content-range", b"content-transfer-encoding", b"transfer-encoding", b"upgrade",
 )  # fmt: skip
+
+
+def _short(fields: Fields) -> Fields:
+    return {name: value[:_LONGEST_KEPT] for name, value in _lasting(fields).items()}
 
 
 class Request:
@@ -58,6 +63,10 @@ class Request:
         if self.held is not None:
             self.held.hold(size_of(self))
 
+    def shorten(self) -> None:
+        """There is no room for more than some bytes of each field."""
+        self.fields, self.target, self.held = _short(self.fields), self.target[:_LONGEST_TARGET], None
+
 
 class Response:
     """A response's head, and the request that it answers, if that was seen."""
@@ -79,6 +88,10 @@ class Response:
         self.fields = _lasting(self.fields)
         if self.held is not None:
             self.held.hold(size_of(self))
+
+    def shorten(self) -> None:
+        """The same."""
+        self.fields, self.held = _short(self.fields), None
 
 
 Head: TypeAlias = Request | Response

@@ -132,8 +132,7 @@ def _no_message(side: Side) -> None:
 
 def _message(side: Side, head: Head, event: Data) -> None:
     if side.pos > _LARGE and size_of(head) > _LARGE and not has_room(head, side.origin):
-        side.lose()
-        return
+        head.shorten()
     side.head = head
     side.spent = False
     exchange = side.exchange

@@ -17,8 +17,8 @@ from reassembly.partial import Partial
 from reassembly.smtp.draft import Draft
 
 _COMMAND = re.compile(rb"(\S{1,64})[ \t]+(?:UID[ \t]+)?([A-Za-z]{1,32})[ \t]*", re.IGNORECASE)
-_FEW = 20  # commands that wait, and sections
-_COST = 300  # of one
+_FEW = 20  # commands that wait, and sections that are asked for in pieces
+_COST = 300  # of a command
 _LONGEST_ASKED = 256  # of the name of a section
 _NO_MAILBOX = re.compile(rb"\S+[ \t]+APPEND[ \t]+\Z", re.IGNORECASE)
 
@@ -37,8 +37,8 @@ class Client:
         self._structures = structures
         self.phrases = Phrases(origin, COMMAND)
         self.asked: dict[tuple[str, int], int] = {}
-        self._asks = Partial(origin)  # counts what waits for answers
         self._verbs: dict[bytes, str] = {}  # of commands that wait for their answer, by tag
+        self._asks = Partial(origin)  # counts them
         self._verb = ""
         self._waiting = b""  # tag of the command that a literal belongs to
         self._text = b""  # of the command, its literals as quoted strings
@@ -153,16 +153,15 @@ class Client:
 
     def _ask(self) -> None:
         for section, offset, size in asked(self._text):
-            if len(self.asked) >= self._origin.limits.pending_requests:
-                self.asked.clear()
+            if len(self.asked) >= _FEW:
+                del self.asked[next(iter(self.asked))]
             if len(section) <= _LONGEST_ASKED:
                 self.asked[section, offset] = size
 
     def _bound(self) -> None:
         """Without room nothing is known of what waits; a few need none."""
-        waits = len(self._verbs) + len(self.asked)
+        waits = len(self._verbs)
         self._asks.hold(waits * _COST if waits > _FEW else 0)
-        if waits > _FEW and self._asks.full:
+        if waits > _FEW and self._asks.crowded:
             self._verbs.clear()
-            self.asked.clear()
             self._asks.clear()

@@ -10,9 +10,9 @@ import re
 from collections import OrderedDict
 from typing import TypeAlias
 
+from reassembly.builder import Memory
 from reassembly.imap.grammar import unquoted
 from reassembly.limits import Limits
-from reassembly.partial import Partial, Place
 
 Node: TypeAlias = "bytes | list[Node]"
 
@@ -137,11 +137,11 @@ def _clean(word: bytes) -> bytes:
 class Structures:
     """What is known of the mails of the selected mailbox, by their numbers in it; the oldest is forgotten first."""
 
-    __slots__ = ("_counted", "_held", "_known", "_most")
+    __slots__ = ("_counted", "_held", "_known", "_memory")
 
-    def __init__(self, place: Place) -> None:
-        self._most = place.memory.limits.imap_structures
-        self._counted = Partial(place)
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        self._counted = 0
         self._known: OrderedDict[int, dict[str, bytes]] = OrderedDict()
         self._held = 0
 
@@ -149,7 +149,7 @@ class Structures:
         """The numbers mean other mails now."""
         self._known.clear()
         self._held = 0
-        self._counted.clear()
+        self._fits()
 
     def learn(self, number: int, headers_of: dict[str, bytes]) -> None:
         """Headers of sections of mail `number`."""
@@ -160,16 +160,22 @@ class Structures:
             self._held += _size(section, header)
             known[section] = header
         self._known.move_to_end(number)
-        while self._known and not self._fits():
+        while not self._fits() and self._known:
             _, gone = self._known.popitem(last=False)
             self._held -= sum(_size(section, header) for section, header in gone.items())
-        if not self._known:
-            self._counted.clear()
 
     def _fits(self) -> bool:
-        size = self._held + _MAIL_COST * len(self._known)
-        self._counted.hold(size)
-        return size <= self._most and not self._counted.full
+        """Counts it, and whether that is no more than it may be, of this connection and of all."""
+        memory, size = self._memory, self._held + _MAIL_COST * len(self._known)
+        memory.structures += size - self._counted
+        self._counted = size
+        if memory.structures > memory.limits.total_structures:
+            memory.counters["total_structures"] += 1
+            return False
+        return size <= memory.limits.imap_structures
+
+    def __del__(self) -> None:
+        self._memory.structures -= self._counted
 
     def header(self, number: int, section: str) -> bytes | None:
         """The header of a section: the one that was fetched apart, or else as the structure has it."""

@@ -38,7 +38,7 @@ class Parser:
 
     def __init__(self, origin: Origin) -> None:
         self._origin = origin
-        structures, session = Structures(origin), Session()
+        structures, session = Structures(origin.memory), Session()
         self._client = Client(origin, structures, session)
         sections = Sections(origin, structures, self._client.asked, session.fetched)
         self._server = Server(origin, sections, structures, self._client)

@@ -77,7 +77,6 @@ UNFINISHED = {  # what is said in a flow, and what then has no end, or no answer
     "mail before its answer": (smtp, MAILING[:-1], (ORIG, LONG)),
     "pop3 commands": (pop3, SESSIONS[pop3][:1], (ORIG, 30 * b"STAT\r\n")),
     "imap commands": (imap, LIST, (ORIG, b"".join(b"%d NOOP\r\n" % number for number in range(40)))),
-    "imap mail header": (imap, LIST, (RESP, b"* 1 FETCH (BODY[HEADER] {1300}\r\n" + LONG + b")\r\n")),
     "ftp commands": (ftp, FTP, (ORIG, 30 * b"RETR a\r\n")),
 }  # fmt: skip
 STARTTLS = {
@@ -109,6 +108,16 @@ def test_it_counts_as_long_as_it_lives():
     assert (memory.partial, bytes(other)) == (2, b"")
     del one
     assert memory.partial == 0
+
+
+def test_what_waits_gives_way_to_what_is_read():
+    where = origin(total_partial=10)
+    one = Partial(where, b"12345")
+    assert not one.takes(1)
+    assert not one.crowded
+    one += b"6"
+    assert one.crowded
+    assert not one.full
 
 
 def test_it_is_full_when_all_together_are():
