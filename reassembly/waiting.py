@@ -54,8 +54,10 @@ class Waiting(Generic[T]):
 
     def change(self, one: T, size: int) -> None:
         """The last one is this, rather."""
-        self._size -= self._queue.pop()[1]
-        self.add(one, size)
+        self._size += size + COST - self._queue[-1][1]
+        self._queue[-1] = one, size + COST
+        if self._size > FREE:
+            self._bound()
 
     def take(self) -> T:
         """The oldest, which doesn't wait any more."""
