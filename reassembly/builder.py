@@ -36,6 +36,7 @@ class Memory:
     held: int = 0
     unclaimed: int = 0  # bytes of flows that nobody reads, and somebody may yet
     partial: int = 0  # bytes of heads and lines whose end hasn't come (`reassembly.partial`)
+    structures: int = 0  # bytes of what is known of mails (`reassembly.imap.structure`)
     finished: int = 0  # bytes of objects that are finished and not yet handed on
     counters: Counter[str] = field(default_factory=Counter)  # limits reached, by name
     ahead: Ahead | None = None  # nobody gains by parts

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from reassembly.builder import Origin
 from reassembly.events import Close, Data, Fact, Gap, Note
+from reassembly.partial import Partial
 from reassembly.protocols import Answer, Emitted
 
 NAME = "tls"
@@ -57,16 +58,24 @@ def _hello_of_ssl2(head: bytes) -> Answer:
 class Handshake:
     """The handshake messages of one direction, up to its hello: put together from records, bounded."""
 
-    __slots__ = ("_bound", "_messages", "_record", "done")
+    __slots__ = ("_bound", "_held", "_messages", "_record", "done")
 
-    def __init__(self, bound: int) -> None:
-        self._bound = bound
+    def __init__(self, origin: Origin) -> None:
+        self._bound = origin.limits.tls_hello_bytes
+        self._held = Partial(origin)  # counts both
         self._record = bytearray()  # bytes of records that are not whole
         self._messages = bytearray()
         self.done = False
 
     def feed(self, payload: bytes) -> tuple[int, bytes] | None:
         """Type and body of the first handshake message, when it is whole."""
+        message = self._read(payload)
+        if not self.done:
+            self._held.hold(len(self._record) + len(self._messages))
+            self.done = self._held.full
+        return message
+
+    def _read(self, payload: bytes) -> tuple[int, bytes] | None:
         room = self._bound + 5 - len(self._record)
         self._record += payload[:room]
         while len(self._record) >= 5 and not self.done:
@@ -95,8 +104,7 @@ class Parser:
 
     def __init__(self, origin: Origin) -> None:
         self._origin = origin
-        bound = origin.limits.tls_hello_bytes
-        self._hellos: list[Handshake | None] = [Handshake(bound), Handshake(bound)]  # None: it has been read
+        self._hellos: list[Handshake | None] = [Handshake(origin), Handshake(origin)]  # None: it has been read
 
     def feed(self, event: Data | Gap) -> list[Emitted]:
         """What a hello says, once."""
