@@ -217,6 +217,17 @@ class PolicySettings:
 
 
 @noun
+class BlockPageSettings:
+    """[block_page]: what takes the place of what was not let through."""
+
+    status: int = 403  # 200, or one from 400 on
+    content_type: str = "text/html; charset=utf-8"
+    contact: str = "Please tell your service desk the number of the incident."
+    # what comes from the wire is escaped for HTML before it is put in
+    template: str | None = None  # file (UTF-8) with $reason, $incident, $url and $contact; unset: a plain page
+
+
+@noun
 class Settings:
     """The whole of tapscan.toml."""
 
@@ -232,3 +243,4 @@ class Settings:
     output: tuple[OutputSettings, ...] = ()
     countermeasures: CountermeasureSettings = field(default_factory=CountermeasureSettings)
     policy: tuple[PolicySettings, ...] = ()
+    block_page: BlockPageSettings = field(default_factory=BlockPageSettings)

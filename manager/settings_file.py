@@ -13,6 +13,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
+from manager.block_page import block_page_mistakes
 from manager.output_checks import OUTPUT_CHECKS, same_files, with_paths
 from manager.output_settings import OUTPUT_KINDS
 from manager.policy_checks import countermeasure_mistakes, policy_mistakes
@@ -69,12 +70,16 @@ def load(path: str) -> tuple[Settings, dict[str, Any]]:
     if isinstance(settings, Settings):
         mistakes += (Mistake(path, key, text) for key, text in countermeasure_mistakes(settings.countermeasures))
         mistakes += (Mistake(path, key, text) for key, text in policy_mistakes(settings.policy))
+        mistakes += (Mistake(path, key, text) for key, text in block_page_mistakes(settings.block_page))
     pool = tables.get("pool")
     if isinstance(pool, dict) and pool.get("kind") == "ray" and not pool.get("address"):
         mistakes.append(Mistake(path, "pool.address", 'is missing; with kind = "ray" it is HOST:PORT, "auto" or "new"'))
     if mistakes:
         raise SettingsError(mistakes)
-    return replace(settings, engine=engines, output=outputs), tables
+    page = settings.block_page
+    if page.template is not None:
+        page = replace(page, template=str(folder / Path(page.template).expanduser()))
+    return replace(settings, engine=engines, output=outputs, block_page=page), tables
 
 
 def _read(path: str) -> dict[str, Any]:
