@@ -44,16 +44,19 @@ class BlockPage:
         shown = {"reason": _shown(reason), "incident": _shown(incident), "url": _shown(url)}
         return self._template.safe_substitute(shown, contact=contact).encode("utf-8", "replace")
 
-    def head(self, length: int) -> bytes:
-        """Head of a response with a body of so many bytes, up to the empty line."""
-        lines = (
+    def head(self, length: int, closes: bool = True) -> bytes:
+        """Head of a response with a body of so many bytes, with the empty line. `closes`: whether it says that the
+        connection ends, which is for the next hop alone.
+        """
+        lines = [
             f"HTTP/1.1 {self._settings.status} {HTTPStatus(self._settings.status).phrase}",
             f"Content-Type: {self._settings.content_type}",
             f"Content-Length: {length}",
             "Cache-Control: no-store",
             "X-Content-Type-Options: nosniff",
-            "Connection: close",
-        )
+        ]
+        if closes:
+            lines.append("Connection: close")
         return "".join(f"{line}\r\n" for line in (*lines, "")).encode("ascii")
 
     def response(self, reason: str, incident: str, url: str) -> bytes:

@@ -228,6 +228,21 @@ class BlockPageSettings:
 
 
 @noun
+class IcapSettings:
+    """[icap]: `tapscan icap-server`, which holds what a proxy gives it until the engines have spoken."""
+
+    listen: str = "127.0.0.1:1344"  # HOST:PORT; whoever reaches it can have things scanned
+    mode: Literal["enforce", "observe"] = "enforce"  # observe: alarms only, everything is let through
+    preview: int = 4096  # bytes that are sent before it is said whether the rest is wanted
+    max_bytes: int = 256 << 20  # of one body
+    on_large: Literal["open", "closed"] = "closed"  # whether what is larger, or over a limit of unpacking, goes on
+    time_limit: float = 120.0  # seconds from its beginning to the verdict
+    on_error: Literal["open", "closed"] = "closed"  # whether what takes longer, or no engine can scan, goes on
+    timeout: float = 60.0  # seconds of silence after which a connection is closed
+    max_connections: int = 200
+
+
+@noun
 class Settings:
     """The whole of tapscan.toml."""
 
@@ -244,3 +259,4 @@ class Settings:
     countermeasures: CountermeasureSettings = field(default_factory=CountermeasureSettings)
     policy: tuple[PolicySettings, ...] = ()
     block_page: BlockPageSettings = field(default_factory=BlockPageSettings)
+    icap: IcapSettings = field(default_factory=IcapSettings)

@@ -22,10 +22,13 @@ from sensor.noun import noun
 
 # Where nothing, or less, makes no sense; every other number may be 0 but not negative.
 _AMOUNTS = frozenset({"max_bytes", "object_bytes", "probe_bytes", "record_bytes", "max_datagram", "batch"})
-POSITIVE = _AMOUNTS | {"timeout", "slots", "workers", "flush_timeout", "flows", "loss_minutes", "block_timeout"}
-MOST = {  # longer, and flows that wait for what is in a block would end; more holds no datagram, no request
+_TIMES = frozenset({"timeout", "time_limit", "flush_timeout", "loss_minutes", "block_timeout"})
+POSITIVE = _AMOUNTS | _TIMES | {"slots", "workers", "flows", "max_connections"}
+MOST = {  # longer, and flows that wait for what is in a block would end; more holds no datagram, request, pipe, process
     "block_timeout": 100,
     "max_datagram": 65507,
+    "preview": 64 << 10,
+    "max_connections": 10_000,
     "batch": 1000,
 }
 NAMESPACE = re.compile(r"[a-z0-9_.]{1,100}")  # a data stream's name takes no capitals, and "-" parts it
@@ -260,4 +263,5 @@ CHECKS: dict[str, Callable[[Any], Iterator[str]]] = {
     "reassembly.overlap_networks": _networks,
     "elasticsearch.namespace": _namespace,
     "elasticsearch.urls": _urls,
+    "icap.listen": OUTPUT_CHECKS["address"],
 }

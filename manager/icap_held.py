@@ -1,0 +1,141 @@
+"""One message of a proxy while it is held: read as far as the limits allow, shown to the engines, let go or not.
+
+Between `manager.icap_service`, which answers, and `manager.icap_inspection`, which knows what engines and policy say.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from tempfile import SpooledTemporaryFile
+
+from engines.verdicts import Verdict
+from manager.icap_connection import Connection
+from manager.icap_inspection import Busy, Inspection
+from manager.icap_message import Chunks, IcapRequest
+from manager.icap_objects import Message
+from manager.settings import IcapSettings
+from sensor.noun import noun
+
+log = logging.getLogger(__name__)
+
+IN_MEMORY = 1 << 20  # bytes of a body as it came; more of it lies in a temporary file
+PIECE = 64 << 10
+CONTINUE = b"ICAP/1.0 100 Continue\r\n\r\n"
+
+
+@noun
+class Refusal:
+    """Why a message isn't let through, for the block page. `hit`: what was found, if something was."""
+
+    reason: str
+    hit: Verdict | None = None
+
+
+class Held:
+    """`directory`: of temporary files. To be closed."""
+
+    def __init__(
+        self, settings: IcapSettings, connection: Connection, request: IcapRequest, message: Message,
+        inspection: Inspection, directory: str | None,
+    ) -> None:  # fmt: skip
+        self.message = message
+        self.whole = False  # all of it was read
+        self.continued = False  # more than the preview was asked for
+        self._own = settings
+        self._connection = connection
+        self._request = request
+        self._inspection = inspection
+        self._until = time.monotonic() + settings.time_limit
+        self._hold = inspection.hold(message.flow)
+        self._chunks = Chunks()
+        self._size = 0
+        self._finished = False
+        # as it came, to be given back, unless the proxy has kept it
+        self._kept = None if request.allows_204 else SpooledTemporaryFile(IN_MEMORY, dir=directory)
+
+    @property
+    def incident(self) -> str:
+        """What the block page and the documents call it."""
+        return self.message.flow.id
+
+    def read(self) -> None:
+        """Until all of it is there, or it is too large, or takes too long. Raises Wrong, Gone."""
+        if self._request.preview is not None:
+            self._take()
+            if self._chunks.ieof or self._large(self.message.length or 0):
+                self.whole = self._chunks.ieof
+                return
+            self._connection.send(CONTINUE)
+            self._chunks = Chunks()
+        self.continued = True
+        self._take()
+        self.whole = self._chunks.done
+
+    def _take(self) -> None:
+        for data in self._connection.body(self._chunks, self._until):
+            self._keep(data)
+            self.message.write(data)
+            if self._large(self._size):
+                return
+
+    def _keep(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._kept is not None:
+            self._kept.write(data)
+
+    def _large(self, size: int) -> bool:
+        return size > self._own.max_bytes
+
+    def verdict(self) -> Refusal | None:
+        """Why it is not let through; None: it is."""
+        large = not self.whole and (self._large(self._size) or not self.continued)
+        cut = "limit:max_bytes" if large else None if self.whole else "limit:time_limit"
+        hold, settled = self._hold, self._scanned(cut)
+        if hold.blocked is not None:
+            return Refusal(hold.blocked.signature or hold.blocked.status, hold.blocked)
+        if not settled or cut == "limit:time_limit":
+            return self._unless(self._own.on_error, f"it could not be scanned within {self._own.time_limit:g} seconds")
+        if hold.unsure is not None:
+            return self._unless(self._own.on_error, f"it could not be scanned: {hold.unsure}")
+        if cut or hold.large:
+            return self._unless(self._own.on_large, f"it is too large to be scanned ({cut or hold.large})")
+        return None
+
+    def _scanned(self, cut: str | None) -> bool:
+        """Hands it to the engines; whether they have all spoken in time, or one has said enough."""
+        self._finished = True
+        try:
+            for one in self.message.finish(cut):
+                self._inspection.submit(self._hold, one, self._until)
+                if self._hold.blocked is not None:
+                    break
+        except Busy:
+            self._hold.release()
+            return False
+        finally:
+            self._inspection.end(self._hold)
+        return self._hold.wait(self._until)
+
+    def _unless(self, way: str, why: str) -> Refusal | None:
+        self._hold.release()
+        log.warning("%s %s: %s", self.message.url, "let through" if way == "open" else f"held ({self.incident})", why)
+        return None if way == "open" else Refusal(why)
+
+    def body(self) -> Iterator[bytes]:
+        """As it came; what wasn't read yet follows as it comes. Raises Wrong, Gone."""
+        assert self._kept is not None
+        self._kept.seek(0)
+        while piece := self._kept.read(PIECE):
+            yield piece
+        if not self._chunks.done:
+            yield from self._connection.body(self._chunks)
+
+    def close(self) -> None:
+        """Lets go of what it holds."""
+        if self._kept is not None:
+            self._kept.close()
+        if not self._finished:
+            self.message.drop()
+            self._inspection.end(self._hold)
