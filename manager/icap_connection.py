@@ -19,6 +19,10 @@ class Gone(Exception):
     """The other side is away, or silent for too long."""
 
 
+class Quiet(Gone):
+    """Nothing has come in time."""
+
+
 class Connection:
     """`silence`: seconds that may pass without a byte; `most`: bytes of all encapsulated heads of a request."""
 
@@ -52,22 +56,31 @@ class Connection:
         taken, self._data = self._data[:count], self._data[count:]
         return taken
 
-    def body(self, chunks: Chunks, until: float | None = None) -> Iterator[bytes]:
+    def body(self, chunks: Chunks, until: float | None = None, pause: float = 0.0) -> Iterator[bytes]:
         """A body, or a preview, as it comes, to its end; or to a moment (monotonic seconds), and goes on when called
-        again. Raises Wrong, Gone.
+        again. Gives nothing whenever nothing has come for `pause` seconds. Raises Wrong, Gone.
         """
         data, self._data = self._data, b""
+        heard = time.monotonic()
         while True:
-            yield b"".join(chunks.feed(data))
+            if data:
+                yield b"".join(chunks.feed(data))
             if chunks.done:
                 self._data = chunks.rest
                 return
+            now = time.monotonic()
+            silent = heard + self._silence
+            if now >= (until or silent):
+                return
             try:
-                data = self._read(self._silence if until is None else min(self._silence, until - time.monotonic()))
-            except Gone:
-                if until is not None and time.monotonic() >= until:
-                    return
-                raise
+                data = self._read(min(until or silent, silent, now + (pause or self._silence)) - now)
+                heard = time.monotonic()
+            except Quiet:
+                if (now := time.monotonic()) >= silent:
+                    raise
+                data = b""
+                if now < (until or silent):
+                    yield data
 
     def send(self, data: bytes) -> None:
         """Raises Gone."""
@@ -78,7 +91,9 @@ class Connection:
             raise Gone(str(error)) from None
 
     def close(self) -> None:
-        """What was sent last is still read: bytes that we haven't read would make it a reset (RFC 9112, section 9.6)."""
+        """Lets the other side read what was sent last: bytes that we haven't read would make the end a reset (RFC 9112,
+        section 9.6).
+        """
         with contextlib.suppress(OSError, Gone):
             self._socket.shutdown(socket.SHUT_WR)
             until = time.monotonic() + LINGER
@@ -95,6 +110,8 @@ class Connection:
         try:
             self._socket.settimeout(max(seconds, 0.001))
             data = self._socket.recv(PIECE)
+        except TimeoutError:
+            raise Quiet("silent for too long") from None
         except OSError as error:
             raise Gone(str(error)) from None
         if not data:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
+from os import SEEK_END
 from tempfile import SpooledTemporaryFile
 
 from engines.verdicts import Verdict
 from manager.icap_connection import Connection
 from manager.icap_inspection import Busy, Inspection
-from manager.icap_message import Chunks, IcapRequest
+from manager.icap_message import Chunks, IcapRequest, chunk
 from manager.icap_objects import Message
 from manager.settings import IcapSettings
 from sensor.noun import noun
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 
 IN_MEMORY = 1 << 20  # bytes of a body as it came; more of it lies in a temporary file
 PIECE = 64 << 10
+SHARE = 32 << 10  # of so many bytes one is let go in advance
 CONTINUE = b"ICAP/1.0 100 Continue\r\n\r\n"
 
 
@@ -34,11 +36,11 @@ class Refusal:
 
 
 class Held:
-    """`directory`: of temporary files. To be closed."""
+    """`directory`: of temporary files. `begin`: sends the heads, with which the message goes back. To be closed."""
 
     def __init__(
         self, settings: IcapSettings, connection: Connection, request: IcapRequest, message: Message,
-        inspection: Inspection, directory: str | None,
+        inspection: Inspection, directory: str | None, begin: Callable[[], None],
     ) -> None:  # fmt: skip
         self.message = message
         self.whole = False  # all of it was read
@@ -52,8 +54,11 @@ class Held:
         self._chunks = Chunks()
         self._size = 0
         self._finished = False
+        self._begin = begin
+        self.begun = False  # it is on its way back
+        self._sent = 0  # bytes of its body that are
         # as it came, to be given back, unless the proxy has kept it
-        self._kept = None if request.allows_204 else SpooledTemporaryFile(IN_MEMORY, dir=directory)
+        self._kept = None if request.allows_204 else SpooledTemporaryFile(IN_MEMORY, dir=directory)  # noqa: SIM115 - `close` does
 
     @property
     def incident(self) -> str:
@@ -74,16 +79,33 @@ class Held:
         self.whole = self._chunks.done
 
     def _take(self) -> None:
-        for data in self._connection.body(self._chunks, self._until):
+        for data in self._connection.body(self._chunks, self._until, self._own.trickle):
             self._keep(data)
             self.message.write(data)
             if self._large(self._size):
                 return
+            if self._sent < self._size // (SHARE if self.begun else 1) and (self.begun or not data) and self.continued:
+                self._release(1)
 
     def _keep(self, data: bytes) -> None:
         self._size += len(data)
         if self._kept is not None:
             self._kept.write(data)
+
+    def _release(self, most: int) -> int:
+        """So many of the bytes that are held go back; how many they were."""
+        if self._kept is None:
+            return 0
+        if not self.begun:
+            self.begun = True
+            self._begin()
+        self._kept.seek(self._sent)
+        data = self._kept.read(most)
+        self._kept.seek(0, SEEK_END)
+        if data:
+            self._connection.send(chunk(data))
+            self._sent += len(data)
+        return len(data)
 
     def _large(self, size: int) -> bool:
         return size > self._own.max_bytes
@@ -123,14 +145,15 @@ class Held:
         log.warning("%s %s: %s", self.message.url, "let through" if way == "open" else f"held ({self.incident})", why)
         return None if way == "open" else Refusal(why)
 
-    def body(self) -> Iterator[bytes]:
-        """As it came; what wasn't read yet follows as it comes. Raises Wrong, Gone."""
-        assert self._kept is not None
-        self._kept.seek(0)
-        while piece := self._kept.read(PIECE):
-            yield piece
+    def let_go(self) -> None:
+        """All of it goes back as it came; what wasn't read yet follows as it comes. Raises Wrong, Gone."""
+        while self._release(PIECE):
+            pass
         if not self._chunks.done:
-            yield from self._connection.body(self._chunks)
+            for data in self._connection.body(self._chunks):
+                if data:
+                    self._connection.send(chunk(data))
+        self._connection.send(chunk(b""))
 
     def close(self) -> None:
         """Lets go of what it holds."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from engines.verdicts import Verdict, integrate
 from manager.action import Action, Mode, Outcome
-from manager.alarms import Alarms
+from manager.alarms import Alarm, Alarms
 from manager.ecs import stable_id
 from manager.pipeline import Arrived, Item, rest, scanned
 from manager.policy import Decision, Policy
@@ -40,7 +40,7 @@ class Busy(Exception):
 
 @state
 class Hold:
-    """One message that is held. `unsure`: why nobody can call it clean; `large`: a limit kept bytes from the engines."""
+    """One message that is held. `unsure`: why nobody can call it clean; `large`: which limit kept bytes from engines."""
 
     flow: Flow
     changed: Condition = field(default_factory=Condition)
@@ -143,7 +143,7 @@ class Inspection:
         """A sink: what it means for the message."""
         if isinstance(item, FlowEnd):
             self._note(self._holds[item.flow.id], complete=True)
-        elif not isinstance(item, Object) and hasattr(item, "target"):
+        elif not isinstance(item, Object | Alarm):
             hold = self._holds[item.target.flow.id]
             self._judge(hold, item)
             self._note(hold, came=1)

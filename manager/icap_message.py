@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from typing import Literal, TypeAlias
 
 from sensor.noun import noun
@@ -120,7 +121,7 @@ def _encapsulated(method: str, text: str | None, most: int) -> tuple[tuple[tuple
         raise Wrong(400, "Encapsulated isn't in order")
     if end > most:
         raise Wrong(413, f"encapsulated heads of more than {most} bytes")
-    lengths = [after - begin for begin, after in zip(begins, begins[1:], strict=False)]
+    lengths = [after - begin for begin, after in pairwise(begins)]
     return tuple(zip(names, lengths, strict=True)), last != "null-body"
 
 
@@ -178,13 +179,13 @@ class Chunks:
         self.done = not line.strip(b"\r\n")
 
 
-def chunk(data: bytes | memoryview) -> bytes:
+def chunk(data: bytes) -> bytes:
     """A chunk; of nothing: the last one."""
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def answer(status: int, fields: Mapping[str, str], parts: Iterable[tuple[str, int]] = ()) -> bytes:
-    """Head of an answer. `parts`: name and length of what is encapsulated, the body last; its length isn't asked for."""
+    """Head of an answer. `parts`: name and length of what is encapsulated; the body is last, its length goes unasked."""
     lines = [f"ICAP/1.0 {status} {_WORDS[status]}", *(f"{name}: {value}" for name, value in fields.items())]
     offsets, at = [], 0
     for name, length in parts:

@@ -1,4 +1,4 @@
-"""`tapscan icap-server`: engines, policy and documents in this thread, and beside it one for each proxy's connection."""
+"""`tapscan icap-server`: engines, policy and documents in this thread, and beside it one for each connection."""
 
 from __future__ import annotations
 
@@ -86,8 +86,8 @@ def _engines(settings: Settings) -> list[Engine]:
     for name, why in made.unusable_engines.items():
         say(f"engine {name} could not be used: {why}")
     for engine in engines:
-        if why := engine.check():
-            say(f"warning: engine {engine.name} can't be used at present: {why}")
+        if (trouble := engine.check()) is not None:
+            say(f"warning: engine {engine.name} can't be used at present: {trouble}")
     if not engines:
         raise Stop("no engine can be used: see `tapscan engines`")
     return engines

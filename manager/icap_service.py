@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from engines.verdicts import Engine
 from manager import VERSION
@@ -54,9 +55,10 @@ class Service:
         memory = self._serving.memory()
         message = Message(heads, request.fields, self._peer, memory)
         own = self._serving
-        held = Held(own.settings, self._connection, request, message, own.inspection, memory.directory)
+        begin = partial(self._begin, request, heads)
+        held = Held(own.settings, self._connection, request, message, own.inspection, memory.directory, begin)
         try:
-            return self._decided(held, request, heads)
+            return self._decided(held, request)
         finally:
             held.close()
 
@@ -86,16 +88,18 @@ class Service:
             self._answer(200, {}, [*_own(request, heads), ("null-body", 0)], *_bytes(request, heads))
         return request.lasting
 
-    def _decided(self, held: Held, request: IcapRequest, heads: dict[str, bytes]) -> bool:
+    def _decided(self, held: Held, request: IcapRequest) -> bool:
         held.read()
         refusal = held.verdict()
         rested = held.whole or not held.continued  # the proxy doesn't wait to send more
+        if refusal is not None and held.begun:
+            return False  # it is cut off before its last byte
         if refusal is not None:
             self._block(held, refusal)
         elif request.allows_204 or not held.continued:
             self._answer(204)
         else:
-            self._echo(held, request, heads)
+            held.let_go()
             return request.lasting
         return rested and request.lasting
 
@@ -106,13 +110,9 @@ class Service:
         fields = {} if refusal.hit is None else {"X-Infection-Found": _infection(refusal.reason)}
         self._answer(200, fields, [("res-hdr", len(head)), ("res-body", 0)], head, chunk(body), chunk(b""))
 
-    def _echo(self, held: Held, request: IcapRequest, heads: dict[str, bytes]) -> None:
+    def _begin(self, request: IcapRequest, heads: dict[str, bytes]) -> None:
         name = "req-body" if request.method == "REQMOD" else "res-body"
         self._answer(200, {}, [*_own(request, heads), (name, 0)], *_bytes(request, heads))
-        for piece in held.body():
-            if piece:
-                self._connection.send(chunk(piece))
-        self._connection.send(chunk(b""))
 
     def _answer(
         self, status: int, fields: dict[str, str] | None = None, parts: Sequence[tuple[str, int]] = (), *more: bytes

@@ -238,6 +238,7 @@ class IcapSettings:
     on_large: Literal["open", "closed"] = "closed"  # whether what is larger, or over a limit of unpacking, goes on
     time_limit: float = 120.0  # seconds from its beginning to the verdict
     on_error: Literal["open", "closed"] = "closed"  # whether what takes longer, or no engine can scan, goes on
+    trickle: float = 0.5  # seconds of silence after which single bytes are let go, for proxies that stall; 0: never
     timeout: float = 60.0  # seconds of silence after which a connection is closed
     max_connections: int = 200
 
