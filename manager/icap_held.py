@@ -12,7 +12,7 @@ from os import SEEK_END
 from tempfile import SpooledTemporaryFile
 
 from engines.verdicts import Verdict
-from manager.icap_connection import Connection
+from manager.icap_connection import Connection, Gone
 from manager.icap_inspection import Busy, Inspection
 from manager.icap_message import Chunks, IcapRequest, chunk
 from manager.icap_objects import Message
@@ -65,12 +65,25 @@ class Held:
         """What the block page and the documents call it."""
         return self.message.flow.id
 
-    def read(self) -> None:
-        """Until all of it is there, or it is too large, or takes too long. Raises Wrong, Gone."""
+    @property
+    def rested(self) -> bool:
+        """Whether all was read that the proxy sends without being asked for more."""
+        return self._chunks.done
+
+    def preview(self) -> None:
+        """Reads the preview, if there is one. Raises Wrong, Gone."""
         if self._request.preview is not None:
             self._take()
-            if self._chunks.ieof or self._large(self.message.length or 0):
-                self.whole = self._chunks.ieof
+            if not self.rested and not self._large(self._size):
+                raise Gone("a preview took too long")
+            self.whole = self._chunks.ieof
+
+    def read(self) -> None:
+        """Reads the rest, until it is all there, too large, or takes too long. Raises Wrong, Gone."""
+        if self.whole or self._large(self._size):
+            return
+        if self._request.preview is not None:
+            if self._large(self.message.length or 0):
                 return
             self._connection.send(CONTINUE)
             self._chunks = Chunks()

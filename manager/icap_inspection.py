@@ -40,7 +40,7 @@ class Busy(Exception):
 
 @state
 class Hold:
-    """One message that is held. `unsure`: why nobody can call it clean; `large`: which limit kept bytes from engines."""
+    """One message that is held. `unsure`: why nobody can call it clean; `large`: a limit that kept bytes away."""
 
     flow: Flow
     changed: Condition = field(default_factory=Condition)

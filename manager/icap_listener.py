@@ -39,11 +39,6 @@ class Listener:
         threading.Thread(target=self._accept, name="icap-listener", daemon=True).start()
 
     @property
-    def address(self) -> str:
-        """Where it listens."""
-        return self._settings.listen
-
-    @property
     def busy(self) -> bool:
         """Whether a request is being answered."""
         return any(self._open.copy().values())

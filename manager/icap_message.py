@@ -185,7 +185,7 @@ def chunk(data: bytes) -> bytes:
 
 
 def answer(status: int, fields: Mapping[str, str], parts: Iterable[tuple[str, int]] = ()) -> bytes:
-    """Head of an answer. `parts`: name and length of what is encapsulated; the body is last, its length goes unasked."""
+    """Head of an answer. `parts`: name and length of what is encapsulated; of a body, which is last, it is 0."""
     lines = [f"ICAP/1.0 {status} {_WORDS[status]}", *(f"{name}: {value}" for name, value in fields.items())]
     offsets, at = [], 0
     for name, length in parts:

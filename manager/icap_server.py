@@ -3,35 +3,36 @@
 from __future__ import annotations
 
 import logging
+import resource
 import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from engines.succession import Succession
 from manager import pools
-from manager.action import Action
-from manager.action_log import ActionLog, actions_folder
 from manager.action_stop import stop_file, stopped
 from manager.alarms import Alarms
 from manager.assembly import build_engines, exact_engines, observer
 from manager.block_page import BlockPage
 from manager.effective import effective
-from manager.errands import Errands
 from manager.garbage import collect_seldom
 from manager.icap_inspection import Inspection
 from manager.icap_listener import Listener
 from manager.icap_service import Serving
+from manager.icap_telling import Telling
 from manager.injection_limits import Lists
-from manager.listening import Listened, Told
 from manager.logs import one_line_logs
 from manager.options import Stop
 from manager.policy import Policy
 from manager.progress import Silence
-from manager.run import documents, outlets, say
+from manager.reload import Fresh, Reload
+from manager.run import say
 from manager.settings import Settings
-from manager.sinks import Documented, Lines, Receiver, Sink, printed
 from manager.summary import Summary
+from manager.systemd import ServiceManager, service_manager
 from reassembly.builder import Memory
 from reassembly.events import Flow
 from sensor.noun import noun
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FAREWELL = 10.0  # seconds at the end for messages that are held
+VERSIONS = 60.0  # seconds between two looks at what engines know: ISTag tells the proxy
 
 
 @noun
@@ -54,42 +56,53 @@ class Asked:
     verbose: int = 0
     rules: tuple[str, ...] = ()
 
+    def settings(self) -> Settings:
+        """What holds, also when the file is read again. Raises Stop."""
+        return effective(self.config, self.rules)[0]
+
 
 def serve(asked: Asked) -> int:
     """Does the command; returns its exit code. Raises Stop when it can't begin."""
-    settings, _ = effective(asked.config, asked.rules)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # until there is something to read again
+    service = service_manager()
+    settings = asked.settings()
     one_line_logs(asked.verbose)
+    _allow_files()
     page = BlockPage(settings.block_page)
-    engines = _engines(settings)
-    server = Server(asked, settings, engines)
-    pool = pools.pool(settings, engines, asked.config, asked.rules, server.inspection.wake)
-    listener = Listener(settings.icap, Serving(settings.icap, page, engines, server.inspection, _memory(settings)))
-    server.heed(listener)
-    collect_seldom()
-    if not asked.quiet:
-        say(f"listening on {listener.address}, mode {settings.icap.mode}")
+    server = Server(asked, settings, _engines(settings), service)
+    shared = Serving(settings.icap, page, lambda: server.engines, server.inspection, _memory(settings))
     try:
-        server.inspection.run(pool, server.sinks)
+        listener = Listener(settings.icap, shared)
+        server.heed(listener)
+        collect_seldom()
+        service.ready()
+        if not asked.quiet:
+            say(f"listening on {settings.icap.listen}, mode {settings.icap.mode}")
+        server.run(listener)
     finally:
-        listener.close()
         server.close()
-        pool.close()
     return 0
 
 
+def _allow_files() -> None:
+    """A connection and what it holds are some descriptors each: as many as the system lets us have."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def _engines(settings: Settings) -> list[Engine]:
-    """Those of this host. What is wrong with them is said; with none nothing could ever be called clean."""
+    """Those of this host. What is wrong with them is said; without any nothing could ever be called clean."""
     if settings.pool.kind != "local":
         return []
     made = Summary()
     engines = build_engines(settings, made, Silence())
     for name, why in made.unusable_engines.items():
-        say(f"engine {name} could not be used: {why}")
+        say(f"warning: engine {name} could not be used: {why}")
     for engine in engines:
         if (trouble := engine.check()) is not None:
             say(f"warning: engine {engine.name} can't be used at present: {trouble}")
     if not engines:
-        raise Stop("no engine can be used: see `tapscan engines`")
+        raise Stop("no engine can be used, so nothing could be called clean (tapscan engines)")
     return engines
 
 
@@ -102,74 +115,92 @@ def _memory(settings: Settings) -> Callable[[], Memory]:
 
 
 class Server:
-    """What comes out of the inspection, and where it goes."""
+    """Engines, policy, and where what comes out of them goes. `engines`: those that are asked at present."""
 
-    def __init__(self, asked: Asked, settings: Settings, engines: list[Engine]) -> None:
+    def __init__(self, asked: Asked, settings: Settings, engines: Sequence[Engine], service: ServiceManager) -> None:
         exact = exact_engines(settings)
+        self._alarms = Alarms(exact)
         policy = Policy(settings.policy, observer(settings), exact)
-        spared = _spared(settings)
-        self.inspection = Inspection(policy, Alarms(exact), settings.icap.mode, spared, self._act, self._look)
-        self._documents = documents(settings, live=True)
-        self._outlets = outlets(settings, self._documents)
-        self._patience = settings.elasticsearch.flush_timeout
-        self._errands = Errands(settings.policy, self.inspection.wake)
-        self._log = ActionLog(actions_folder())
-        self._out = Listened(lambda: None)
-        self._lines = Lines(self._out)
-        self._receivers: list[Receiver] = [printed(self._lines.write)] if asked.json else []
-        if self._outlets is not None:
-            self._receivers.append(self._outlets.take)
-        self.sinks: list[Sink] = [Documented(self._documents, self._receivers)] if self._receivers else []
-        if not asked.json:
-            self.sinks.append(Told(self._out))
-        self._actions: list[Action] = []
+        own = settings.icap.mode, _spared(settings)
+        self.inspection = Inspection(policy, self._alarms, *own, lambda action: self._telling.act(action), self._look)
+        self.engines = engines
+        self._service = service
+        self._telling = Telling(settings, asked.json, self.inspection.wake)
+        self._reload = Reload(asked.settings, settings)
+        self._pool = Succession(pools.pool(settings, engines, asked.config, asked.rules, self.inspection.wake))
         self._listener: Listener | None = None
         self._ending: float | None = None
+        self._checked = time.monotonic()
 
     def heed(self, listener: Listener) -> None:
-        """The first signal lets those finish that are held, the second doesn't wait for it."""
+        """Signals: the first of those that end lets those finish that are held, the second doesn't wait for it."""
         self._listener = listener
 
         def end(*_: object) -> None:
             if self._ending is not None:
                 raise KeyboardInterrupt
             self._ending = time.monotonic()
+            self._service.stopping()
             listener.stop()
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, end)
+        signal.signal(signal.SIGHUP, lambda *_: self._reload.ask())
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
-    def _act(self, action: Action) -> None:
-        self._actions.append(action)
-
-    def _look(self) -> bool:
-        actions, self._actions = self._actions, []
-        for action in self._errands.passed(actions, self._documents.action):
-            document = self._documents.action(action)
-            self._log.write(document)
-            for receive in self._receivers:
-                receive(document)
-        self._lines.flush()
-        self._out.look()
-        if self._ending is None:
-            return True
-        held = self._listener is not None and self._listener.busy
-        return held and time.monotonic() - self._ending < FAREWELL
+    def run(self, listener: Listener) -> None:
+        """Until a signal ends it."""
+        try:
+            self.inspection.run(self._pool, self._telling.sinks)
+        finally:
+            listener.close()
 
     def close(self) -> None:
         """What was found and done is still told."""
-        self._errands.close()
-        self._look()
-        if self._outlets is not None:
-            self._outlets.end(self._patience)
+        self._telling.close()
+        self._pool.close()
+
+    def _look(self) -> bool:
+        """Again and again; whether it goes on."""
+        self._telling.look()
+        self._renew()
+        if (now := time.monotonic()) - self._checked > VERSIONS:
+            self._checked = now
+            threading.Thread(target=_ask, args=(self.engines,), name="versions", daemon=True).start()
+        if self._ending is None:
+            return True
+        return self._listener is not None and self._listener.busy and now - self._ending < FAREWELL
+
+    def _renew(self) -> None:
+        """SIGHUP: rules, lists and engines anew."""
+        if self._reload.begins():
+            self._service.reloading()
+        if (outcome := self._reload.outcome()) is None:
+            return
+        if isinstance(outcome, Fresh):
+            self._take(outcome)
+        else:
+            log.error("the settings stay as they were: %s", "; ".join(outcome.splitlines()))
+        self._service.ready()
+
+    def _take(self, fresh: Fresh) -> None:
+        settings = fresh.settings
+        self._telling.documents.change(observer(settings), settings.sensor.hashes)
+        if settings.pool.kind == "local":
+            self._alarms.change(exact_engines(settings))
+            self._pool.succeed(pools.local_pool(settings, fresh.engines, self.inspection.wake))
+            self.engines = fresh.engines
+        later = f"; only a restart changes {', '.join(fresh.later)}" if fresh.later else ""
+        say(f"settings have been read again{later}")
+
+
+def _ask(engines: Sequence[Engine]) -> None:
+    for engine in engines:
+        engine.check()
 
 
 def _spared(settings: Settings) -> Callable[[Flow], str | None]:
-    """Why nothing is done: the stop file, or an address of the allowlist."""
-    path, own = stop_file(settings), settings.countermeasures
-
-    def why(flow: Flow) -> str | None:
-        return f"{path} exists" if stopped(path) else lists.of_ends(flow)
-
-    lists = Lists.of(replace(own, allow_ports=(), allow_macs=()))  # a proxy says neither
-    return why
+    """Why nothing is done about a flow: the stop file, or an address on the allowlist."""
+    path = stop_file(settings)
+    lists = Lists.of(settings.countermeasures)
+    return lambda flow: f"{path} exists" if stopped(path) else lists.of_ends(flow)

@@ -7,7 +7,9 @@ found: the block page. What can't be scanned, or is too large, goes the way that
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import field
 from functools import partial
 
 from engines.verdicts import Engine
@@ -24,17 +26,40 @@ from reassembly.builder import Memory
 from sensor.noun import noun
 
 LIFE = 3600  # seconds for which a proxy believes OPTIONS; ISTag tells it sooner
+AGAIN = 300.0  # seconds for which the address of what was cut off is known
+MOST_CUT = 10_000
+
+
+class Cut:
+    """Addresses of what was cut off before its last byte, when it was too late for the block page: who asks again gets
+    it. For a while; bounded.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[float, Refusal, str]] = {}
+
+    def add(self, url: str, refusal: Refusal, incident: str) -> None:
+        """It was cut."""
+        if len(self._kept) >= MOST_CUT:
+            self._kept.clear()
+        self._kept[url] = time.monotonic() + AGAIN, refusal, incident
+
+    def find(self, url: str) -> tuple[Refusal, str] | None:
+        """Why it was cut, and which incident that was."""
+        found = self._kept.get(url)
+        return found[1:] if found is not None and time.monotonic() < found[0] else None
 
 
 @noun
 class Serving:
-    """What all connections share. `memory`: makes that of one message."""
+    """What all connections share. `engines`: those that are asked at present; `memory`: makes that of one message."""
 
     settings: IcapSettings
     page: BlockPage
-    engines: Sequence[Engine]
+    engines: Callable[[], Sequence[Engine]]
     inspection: Inspection
     memory: Callable[[], Memory]
+    cut: Cut = field(default_factory=Cut)
 
 
 class Service:
@@ -89,35 +114,48 @@ class Service:
         return request.lasting
 
     def _decided(self, held: Held, request: IcapRequest) -> bool:
+        cut, url = self._serving.cut, held.message.url
+        held.preview()
+        if (known := cut.find(url)) is not None:
+            lasting = request.lasting and held.rested
+            self._block(*known, url, lasting)
+            return lasting
         held.read()
         refusal = held.verdict()
-        rested = held.whole or not held.continued  # the proxy doesn't wait to send more
+        lasting = request.lasting and held.rested
         if refusal is not None and held.begun:
-            return False  # it is cut off before its last byte
+            cut.add(url, refusal, held.incident)
+            return False
         if refusal is not None:
-            self._block(held, refusal)
+            self._block(refusal, held.incident, url, lasting)
         elif request.allows_204 or not held.continued:
-            self._answer(204)
+            self._answer(204, lasting=lasting)
         else:
             held.let_go()
             return request.lasting
-        return rested and request.lasting
+        return lasting
 
-    def _block(self, held: Held, refusal: Refusal) -> None:
+    def _block(self, refusal: Refusal, incident: str, url: str, lasting: bool) -> None:
         page = self._serving.page
-        body = page.render(refusal.reason, held.incident, held.message.url)
+        body = page.render(refusal.reason, incident, url)
         head = page.head(len(body), closes=False)
         fields = {} if refusal.hit is None else {"X-Infection-Found": _infection(refusal.reason)}
-        self._answer(200, fields, [("res-hdr", len(head)), ("res-body", 0)], head, chunk(body), chunk(b""))
+        parts = [("res-hdr", len(head)), ("res-body", 0)]
+        self._answer(200, fields, parts, head, chunk(body), chunk(b""), lasting=lasting)
 
     def _begin(self, request: IcapRequest, heads: dict[str, bytes]) -> None:
         name = "req-body" if request.method == "REQMOD" else "res-body"
         self._answer(200, {}, [*_own(request, heads), (name, 0)], *_bytes(request, heads))
 
     def _answer(
-        self, status: int, fields: dict[str, str] | None = None, parts: Sequence[tuple[str, int]] = (), *more: bytes
+        self,
+        status: int,
+        fields: dict[str, str] | None = None,
+        parts: Sequence[tuple[str, int]] = (),
+        *more: bytes,
+        lasting: bool = True,
     ) -> None:
-        always = {"ISTag": istag(self._serving.engines), "Connection": "keep-alive"}
+        always = {"ISTag": istag(self._serving.engines()), "Connection": "keep-alive" if lasting else "close"}
         self._connection.send(answer(status, always | (fields or {}), parts) + b"".join(more))
 
 
