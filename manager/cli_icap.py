@@ -10,7 +10,7 @@ from manager.arguments import command, takes_config
 MORE = """Where it listens and what it does with what can't be scanned says [icap] of the settings, what is blocked
 [[policy]] (without any: what is malicious), with which page [block_page].
 
-Exit code: 0 ended by a signal, 2 the settings hold a mistake, no engine can be used, or it can't listen there."""
+Exit code: 0 ended by a signal, 2 the settings hold a mistake, or it can't listen there."""
 
 
 def _serve(given: Namespace) -> int:

@@ -96,6 +96,11 @@ class Inspection:
         self._queue: Queue[Handed] = Queue(WAITING)
         self._holds: dict[str, Hold] = {}
 
+    @property
+    def holding(self) -> bool:
+        """Whether engines have something."""
+        return bool(self._holds)
+
     def hold(self, flow: Flow) -> Hold:
         """A message has come."""
         made = self._holds[flow.id] = Hold(flow)
@@ -126,7 +131,7 @@ class Inspection:
 
     def run(self, pool: AnyPool, sinks: Sequence[Sink]) -> None:
         """As long as `look` says."""
-        for items in scanned(self._handed(), pool, self._alarms), rest(pool.drain(), self._alarms):
+        for items in scanned(self._handed(), pool, self._alarms), rest((), self._alarms):
             for item in items:
                 self.take(item)
                 for sink in sinks:

@@ -25,7 +25,6 @@ from manager.icap_service import Serving
 from manager.icap_telling import Telling
 from manager.injection_limits import Lists
 from manager.logs import one_line_logs
-from manager.options import Stop
 from manager.policy import Policy
 from manager.progress import Silence
 from manager.reload import Fresh, Reload
@@ -91,7 +90,7 @@ def _allow_files() -> None:
 
 
 def _engines(settings: Settings) -> list[Engine]:
-    """Those of this host. What is wrong with them is said; without any nothing could ever be called clean."""
+    """Those of this host. What is wrong with them is said."""
     if settings.pool.kind != "local":
         return []
     made = Summary()
@@ -101,8 +100,6 @@ def _engines(settings: Settings) -> list[Engine]:
     for engine in engines:
         if (trouble := engine.check()) is not None:
             say(f"warning: engine {engine.name} can't be used at present: {trouble}")
-    if not engines:
-        raise Stop("no engine can be used, so nothing could be called clean (tapscan engines)")
     return engines
 
 
@@ -169,7 +166,8 @@ class Server:
             threading.Thread(target=_ask, args=(self.engines,), name="versions", daemon=True).start()
         if self._ending is None:
             return True
-        return self._listener is not None and self._listener.busy and now - self._ending < FAREWELL
+        busy = self.inspection.holding or (self._listener is not None and self._listener.busy)
+        return busy and now - self._ending < FAREWELL
 
     def _renew(self) -> None:
         """SIGHUP: rules, lists and engines anew."""

@@ -1,3 +1,5 @@
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,12 +72,10 @@ def test_what_is_no_request_has_a_status(lines, status):
 
 @given(st.binary(max_size=300) | st.binary(max_size=100).map(lambda tail: RESPMOD + b"Encapsulated: " + tail))
 def test_any_bytes_are_a_request_or_wrong(head):
-    try:
-        request = parse_request(head, MOST)
-    except Wrong as wrong:
-        assert 400 <= wrong.status <= 505
-    else:
-        assert sum(length for _, length in request.heads) <= MOST
+    heads = ()
+    with contextlib.suppress(Wrong):
+        heads = parse_request(head, MOST).heads
+    assert sum(length for _, length in heads) <= MOST
 
 
 def fed(data, size):

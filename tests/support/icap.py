@@ -1,4 +1,4 @@
-"""`tapscan icap-server` as a process, and who asks it: bytes on a socket, c-icap-client, a real Squid with its origin."""
+"""`tapscan icap-server` as a process, and who asks it: bytes on a socket, c-icap-client, a real Squid."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class IcapServer(Sensor):
         return self
 
     def __exit__(self, *_):
-        if self.process.poll() is None:
+        if not self.process.stderr.closed:
             self.end()
 
 
@@ -126,11 +126,11 @@ def client(port, *words):
     if (program := shutil.which("c-icap-client")) is None:
         pytest.skip("c-icap-client not installed (Debian: c-icap)")
     command = [program, "-i", HOST, "-p", str(port), "-v", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=True).stdout
+    return subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=SECONDS, check=True).stderr
 
 
 class Origin:
-    """A web server that has what it is given by name; `/chunked/NAME` without its length. What is sent to it it counts."""
+    """A web server that has what it is given, by name; `/chunked/NAME` without its length. `came`: what was sent."""
 
     def __init__(self, files):
         self.came = []
