@@ -36,6 +36,9 @@ class Listener:
             self._socket = socket.create_server((host, port), family=family, backlog=256)
         except OSError as error:
             raise Stop(f"icap.listen: {settings.listen}: {error.strerror}") from None
+
+    def start(self) -> None:
+        """Takes connections from now on."""
         threading.Thread(target=self._accept, name="icap-listener", daemon=True).start()
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import resource
 import signal
 import threading
@@ -13,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from engines.succession import Succession
 from manager import pools
-from manager.action_stop import stop_file, stopped
+from manager.action_stop import stop_file
 from manager.alarms import Alarms
-from manager.assembly import build_engines, exact_engines, observer
+from manager.assembly import build_engines, exact_engines, observer, spool_folder
 from manager.block_page import BlockPage
 from manager.effective import effective
 from manager.garbage import collect_seldom
@@ -25,11 +26,15 @@ from manager.icap_service import Serving
 from manager.icap_telling import Telling
 from manager.injection_limits import Lists
 from manager.logs import one_line_logs
+from manager.options import Stop
+from manager.ownership import Owner, become, check_temporary, handed_over, is_action_log, owner_of
 from manager.policy import Policy
+from manager.privileges import harden
 from manager.progress import Silence
 from manager.reload import Fresh, Reload
 from manager.run import say
 from manager.settings import Settings
+from manager.stop_file import StopFile
 from manager.summary import Summary
 from manager.systemd import ServiceManager, service_manager
 from reassembly.builder import Memory
@@ -64,23 +69,36 @@ def serve(asked: Asked) -> int:
     """Does the command; returns its exit code. Raises Stop when it can't begin."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # until there is something to read again
     service = service_manager()
+    harden()
     settings = asked.settings()
     one_line_logs(asked.verbose)
     _allow_files()
-    page = BlockPage(settings.block_page)
-    server = Server(asked, settings, _engines(settings), service)
+    owner = owner_of(settings)
+    check_temporary(owner, settings.sensor.temporary)
+    page, stop = BlockPage(settings.block_page), _stop_file(settings, owner)
+    server = Server(asked, settings, owner, stop, service)
     shared = Serving(settings.icap, page, lambda: server.engines, server.inspection, _memory(settings))
     try:
         listener = Listener(settings.icap, shared)
-        server.heed(listener)
+        become(owner, spool_folder(settings), kept=0)
+        if why := stop.why():
+            say(f"warning: everything is let through: {why}")
         collect_seldom()
-        service.ready()
-        if not asked.quiet:
-            say(f"listening on {settings.icap.listen}, mode {settings.icap.mode}")
         server.run(listener)
     finally:
         server.close()
     return 0
+
+
+def _stop_file(settings: Settings, owner: Owner | None) -> StopFile:
+    """Looked for through its folder, whose parents may be closed to who we become."""
+    path = stop_file(settings)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handed_over(path.parent, owner, is_action_log)
+        return StopFile(path, os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+    except OSError as error:
+        raise Stop(f"countermeasures.stop_file: {path.parent}: {error.strerror}") from None
 
 
 def _allow_files() -> None:
@@ -114,24 +132,40 @@ def _memory(settings: Settings) -> Callable[[], Memory]:
 class Server:
     """Engines, policy, and where what comes out of them goes. `engines`: those that are asked at present."""
 
-    def __init__(self, asked: Asked, settings: Settings, engines: Sequence[Engine], service: ServiceManager) -> None:
+    def __init__(
+        self, asked: Asked, settings: Settings, owner: Owner | None, stop: StopFile, service: ServiceManager
+    ) -> None:
+        self._asked = asked
+        self._settings = settings
+        self._service = service
         exact = exact_engines(settings)
         self._alarms = Alarms(exact)
         policy = Policy(settings.policy, observer(settings), exact)
-        own = settings.icap.mode, _spared(settings)
+        own = settings.icap.mode, _spared(settings, stop)
         self.inspection = Inspection(policy, self._alarms, *own, lambda action: self._telling.act(action), self._look)
-        self.engines = engines
-        self._service = service
-        self._telling = Telling(settings, asked.json, self.inspection.wake)
+        self.engines: Sequence[Engine] = _engines(settings)
+        self._telling = Telling(settings, owner, asked.json, self.inspection.wake)
         self._reload = Reload(asked.settings, settings)
-        self._pool = Succession(pools.pool(settings, engines, asked.config, asked.rules, self.inspection.wake))
-        self._listener: Listener | None = None
+        self._pool = Succession(pools.pool(settings, self.engines, asked.config, asked.rules, self.inspection.wake))
+        self._busy: Callable[[], bool] = lambda: False
         self._ending: float | None = None
         self._checked = time.monotonic()
 
-    def heed(self, listener: Listener) -> None:
+    def run(self, listener: Listener) -> None:
+        """Until a signal ends it."""
+        self._heed(listener)
+        listener.start()
+        self._service.ready()
+        if not self._asked.quiet:
+            say(f"listening on {self._settings.icap.listen}, mode {self._settings.icap.mode}")
+        try:
+            self.inspection.run(self._pool, self._telling.sinks)
+        finally:
+            listener.close()
+
+    def _heed(self, listener: Listener) -> None:
         """Signals: the first of those that end lets those finish that are held, the second doesn't wait for it."""
-        self._listener = listener
+        self._busy = lambda: listener.busy
 
         def end(*_: object) -> None:
             if self._ending is not None:
@@ -144,13 +178,6 @@ class Server:
             signal.signal(number, end)
         signal.signal(signal.SIGHUP, lambda *_: self._reload.ask())
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
-
-    def run(self, listener: Listener) -> None:
-        """Until a signal ends it."""
-        try:
-            self.inspection.run(self._pool, self._telling.sinks)
-        finally:
-            listener.close()
 
     def close(self) -> None:
         """What was found and done is still told."""
@@ -166,8 +193,7 @@ class Server:
             threading.Thread(target=_ask, args=(self.engines,), name="versions", daemon=True).start()
         if self._ending is None:
             return True
-        busy = self.inspection.holding or (self._listener is not None and self._listener.busy)
-        return busy and now - self._ending < FAREWELL
+        return (self.inspection.holding or self._busy()) and now - self._ending < FAREWELL
 
     def _renew(self) -> None:
         """SIGHUP: rules, lists and engines anew."""
@@ -197,8 +223,7 @@ def _ask(engines: Sequence[Engine]) -> None:
         engine.check()
 
 
-def _spared(settings: Settings) -> Callable[[Flow], str | None]:
+def _spared(settings: Settings, stop: StopFile) -> Callable[[Flow], str | None]:
     """Why nothing is done about a flow: the stop file, or an address on the allowlist."""
-    path = stop_file(settings)
     lists = Lists.of(settings.countermeasures)
-    return lambda flow: f"{path} exists" if stopped(path) else lists.of_ends(flow)
+    return lambda flow: stop.why() or lists.of_ends(flow)

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from manager.action import Action
-from manager.action_log import ActionLog, actions_folder
 from manager.ecs import Document
 from manager.errands import Errands
 from manager.listening import Listened, Told
+from manager.ownership import Owner, handed_over, is_spool, with_outputs_over
+from manager.response import action_log
 from manager.run import documents, outlets
 from manager.settings import Settings
 from manager.sinks import Documented, Lines, Receiver, Sink, printed
@@ -21,12 +22,13 @@ if TYPE_CHECKING:
 class Telling:
     """`json`: documents on standard output, where else alarms are. `wake`: an errand is over. Raises Stop."""
 
-    def __init__(self, settings: Settings, json: bool, wake: Callable[[], None]) -> None:
+    def __init__(self, settings: Settings, owner: Owner | None, json: bool, wake: Callable[[], None]) -> None:
         self.documents = documents(settings, live=True)
         self._patience = settings.elasticsearch.flush_timeout
-        self._outlets: Outlets | None = outlets(settings, self.documents)
+        ours = with_outputs_over(settings, owner)
+        self._outlets: Outlets | None = outlets(ours, self.documents, lambda there: handed_over(there, owner, is_spool))
         self._errands = Errands(settings.policy, wake)
-        self._log = ActionLog(actions_folder())
+        self._log = action_log(owner)
         self._out = Listened(lambda: None)
         self._lines = Lines(self._out)
         self._receivers: list[Receiver] = [printed(self._lines.write)] if json else []

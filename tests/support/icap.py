@@ -28,7 +28,7 @@ class IcapServer(Sensor):
     def __init__(self, folder, icap="", more=YARA):
         self.port = free_port()
         (folder / "icap.toml").write_text(f'[icap]\nlisten = "{HOST}:{self.port}"\n{icap}\n{more}')
-        super().__init__(folder, "--config", str(folder / "icap.toml"), "--json", does="icap-server")
+        super().__init__(folder, "--config", "icap.toml", "--json", does="icap-server")
         assert f"listening on {HOST}:{self.port}" in self.said, self.said
 
     def documents(self, dataset, count=1):
