@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from os import SEEK_END
 from tempfile import SpooledTemporaryFile
 
@@ -17,6 +17,8 @@ from manager.icap_inspection import Busy, Inspection
 from manager.icap_message import Chunks, IcapRequest, chunk
 from manager.icap_objects import Message
 from manager.settings import IcapSettings
+from manager.visible import visible
+from reassembly.objects import Object
 from sensor.noun import noun
 
 log = logging.getLogger(__name__)
@@ -53,12 +55,12 @@ class Held:
         self._hold = inspection.hold(message.flow)
         self._chunks = Chunks()
         self._size = 0
-        self._finished = False
+        self._finished = self._late = False
         self._begin = begin
         self.begun = False  # it is on its way back
         self._sent = 0  # bytes of its body that are
         # as it came, to be given back, unless the proxy has kept it
-        self._kept = None if request.allows_204 else SpooledTemporaryFile(IN_MEMORY, dir=directory)  # noqa: SIM115 - `close` does
+        self._kept = None if request.allows_204 else SpooledTemporaryFile(IN_MEMORY, dir=directory)  # noqa: SIM115 - it is closed by us
 
     @property
     def incident(self) -> str:
@@ -94,10 +96,10 @@ class Held:
     def _take(self) -> None:
         for data in self._connection.body(self._chunks, self._until, self._own.trickle):
             self._keep(data)
-            self.message.write(data)
+            self._submit(self.message.write(data))
             if self._large(self._size):
                 return
-            if self._sent < self._size // (SHARE if self.begun else 1) and (self.begun or not data) and self.continued:
+            if self.continued and (not data or (self.begun and self._sent < self._size // SHARE)):
                 self._release(1)
 
     def _keep(self, data: bytes) -> None:
@@ -139,23 +141,24 @@ class Held:
         return None
 
     def _scanned(self, cut: str | None) -> bool:
-        """Hands it to the engines; whether they have all spoken in time, or one has said enough."""
+        """Whether the engines have all spoken in time, or one has said enough."""
+        self._submit(self.message.finish(cut))
         self._finished = True
-        try:
-            for one in self.message.finish(cut):
+        self._inspection.end(self._hold)
+        return self._hold.wait(self._until) and not self._late
+
+    def _submit(self, found: Iterator[Object]) -> None:
+        """Hands it to the engines, as long as there is time and it isn't known to be held back."""
+        while not self._late and self._hold.blocked is None and (one := next(found, None)) is not None:
+            try:
                 self._inspection.submit(self._hold, one, self._until)
-                if self._hold.blocked is not None:
-                    break
-        except Busy:
-            self._hold.release()
-            return False
-        finally:
-            self._inspection.end(self._hold)
-        return self._hold.wait(self._until)
+            except Busy:
+                self._late = True
 
     def _unless(self, way: str, why: str) -> Refusal | None:
         self._hold.release()
-        log.warning("%s %s: %s", self.message.url, "let through" if way == "open" else f"held ({self.incident})", why)
+        done = "let through" if way == "open" else f"held back ({self.incident})"
+        log.warning("%s %s: %s", visible(self.message.url, 200), done, why)
         return None if way == "open" else Refusal(why)
 
     def let_go(self) -> None:

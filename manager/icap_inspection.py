@@ -108,10 +108,12 @@ class Inspection:
 
     def submit(self, hold: Hold, target: Object, until: float) -> None:
         """Hands an object to the engines; waits for room until then (monotonic seconds). Raises Busy."""
+        if (left := until - time.monotonic()) <= 0:
+            raise Busy
         with hold.changed:
             hold.open += 1
         try:
-            self._queue.put((time.monotonic_ns(), target), timeout=max(until - time.monotonic(), 0))
+            self._queue.put((time.monotonic_ns(), target), timeout=left)
         except Full:
             with hold.changed:
                 hold.open -= 1

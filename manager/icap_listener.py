@@ -68,18 +68,21 @@ class Listener:
             except OSError:
                 time.sleep(AGAIN)
                 continue
+            if len(self._open) >= self._settings.max_connections:
+                self._refuse(given, peer[0])
+                continue
+            self._open[given] = False
             threading.Thread(target=self._serve, args=(given, peer[0]), name=f"icap-{peer[0]}", daemon=True).start()
+
+    def _refuse(self, given: socket.socket, peer: str) -> None:
+        log.warning("%d connections are open already: %s is sent away", len(self._open), peer)
+        with given, contextlib.suppress(OSError):
+            given.send(answer(503, CLOSE), socket.MSG_DONTWAIT)
 
     def _serve(self, given: socket.socket, peer: str) -> None:
         connection = Connection(given, self._settings.timeout, HEADS)
-        full = len(self._open) >= self._settings.max_connections
-        self._open[given] = False
         try:
-            if full:
-                log.warning("%d connections are open already: %s is sent away", len(self._open) - 1, peer)
-                connection.send(answer(503, CLOSE))
-            else:
-                self._converse(given, Service(self._serving, connection, peer), connection, peer)
+            self._converse(given, Service(self._serving, connection, peer), connection, peer)
         except Gone:
             pass
         finally:

@@ -15,7 +15,7 @@ from functools import partial
 from engines.verdicts import Engine
 from manager import VERSION
 from manager.block_page import BlockPage
-from manager.icap_connection import Connection
+from manager.icap_connection import Connection, Gone
 from manager.icap_held import Held, Refusal
 from manager.icap_inspection import Inspection
 from manager.icap_message import Chunks, IcapRequest, answer, chunk
@@ -78,7 +78,7 @@ class Service:
         if not request.body:
             return self._bodiless(request, heads)
         memory = self._serving.memory()
-        message = Message(heads, request.fields, self._peer, memory)
+        message = Message(request, heads, self._peer, memory)
         own = self._serving
         begin = partial(self._begin, request, heads)
         held = Held(own.settings, self._connection, request, message, own.inspection, memory.directory, begin)
@@ -89,8 +89,7 @@ class Service:
 
     def _options(self, request: IcapRequest) -> bool:
         if request.body:
-            for _ in self._connection.body(Chunks()):
-                pass
+            self._pass_over()
         own = self._serving.settings
         path = request.uri.partition("?")[0].rpartition("/")[2].upper()
         fields = {
@@ -104,6 +103,13 @@ class Service:
         }
         self._answer(200, fields, [("null-body", 0)])
         return request.lasting
+
+    def _pass_over(self) -> None:
+        chunks = Chunks()
+        for _ in self._connection.body(chunks, time.monotonic() + self._serving.settings.timeout):
+            pass
+        if not chunks.done:
+            raise Gone("a body without an end")
 
     def _bodiless(self, request: IcapRequest, heads: dict[str, bytes]) -> bool:
         """There is nothing to scan."""
