@@ -99,7 +99,8 @@ class Held:
             self._submit(self.message.write(data))
             if self._large(self._size):
                 return
-            if self.continued and (not data or (self.begun and self._sent < self._size // SHARE)):
+            due = self._size if not data else self._size // SHARE if self.begun else 0
+            if self.continued and self._sent < due:
                 self._release(1)
 
     def _keep(self, data: bytes) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from random import Random
 
 import pytest
 from icap import HOST, YARA, Asking, IcapServer, asked, chunked, client
@@ -179,6 +180,34 @@ def test_heads_that_are_no_http_are_read_as_far_as_they_go(proxy, eicar):
         assert proxy.answer()[0] == status
 
 
+def test_whatever_is_sent_it_goes_on(tmp_path, eicar):
+    random = Random(3507)
+    whole = (
+        asked(body=CLEAN, preview=1024),
+        asked(body=eicar, response=("Content-Encoding: gzip", "Content-Type: multipart/mixed; boundary=x")),
+        asked("REQMOD", body=zipped(eicar)),
+        b"OPTIONS icap://a/b ICAP/1.0\r\nEncapsulated: opt-body=0\r\n\r\n" + chunked(CLEAN),
+    )
+    with IcapServer(tmp_path) as server:
+        for number in range(300):
+            data = bytearray(whole[number % 4])
+            for _ in range(random.randrange(8)):
+                at = random.randrange(len(data))
+                data[at : at + random.randrange(3)] = random.choice(
+                    (b"\0", b"\r\n", b"9", b"f" * 9, b";", b"", b"\xff")
+                )
+            with Asking(server.port) as proxy:
+                said = proxy.last(data[: random.randrange(len(data) + 1)])
+            assert not said or said.startswith(b"ICAP/1.0 ")
+            assert not said.startswith(b"ICAP/1.0 500")
+        with Asking(server.port) as proxy:
+            proxy.send(asked(body=CLEAN, fields=("Allow: 204",)))
+            assert proxy.answer()[0] == 204
+        code, _, err = server.end()
+    assert code == 0
+    assert all(line.startswith("tapscan: ") for line in err.splitlines())
+
+
 def test_who_is_silent_or_drips_is_left_and_others_are_served(tmp_path):
     with IcapServer(tmp_path, "timeout = 1.0\ntrickle = 0.0") as server:
         with Asking(server.port) as silent, Asking(server.port) as half, Asking(server.port) as other:
@@ -223,6 +252,17 @@ def test_what_is_too_large(tmp_path, way, eicar):
         server.says("too large to be scanned")
     assert [one["tapscan"]["object"]["cut"] for one in found[::2]] == ["limit:max_bytes"] * 2
     assert found[0]["tapscan"]["verdict"] == "clean_so_far"
+
+
+def test_what_a_limit_of_unpacking_keeps_from_the_engines_is_too_large(tmp_path, eicar):
+    inner = zipped(CLEAN)
+    with IcapServer(tmp_path, more=YARA + "[limits]\nunpack_depth = 1\n") as server, Asking(server.port) as proxy:
+        proxy.send(asked(body=inner, fields=("Allow: 204",)))
+        assert proxy.answer()[0] == 204
+        proxy.send(asked(body=zipped(inner, "inner.zip"), fields=("Allow: 204",)))
+        status, _, _, body = proxy.answer()
+    assert status == 200
+    assert b"too large to be scanned (limit:unpack_depth)" in body
 
 
 @pytest.mark.parametrize("way", ["open", "closed"])

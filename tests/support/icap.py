@@ -55,6 +55,14 @@ class Asking:
     def send(self, *parts):
         self._socket.sendall(b"".join(parts))
 
+    def last(self, data):
+        """Sends it and no more; all that comes back until the server has closed as well."""
+        with contextlib.suppress(ConnectionError):
+            self._socket.sendall(data)
+            self._socket.shutdown(socket.SHUT_WR)
+            return self._file.read()
+        return b""
+
     def head(self):
         """Status and fields of the next answer; None at the end."""
         lines = list(iter(lambda: self._file.readline().rstrip(b"\r\n"), b""))
