@@ -58,7 +58,6 @@ class Held:
         self._finished = self._late = False
         self._begin = begin
         self.begun = False  # it is on its way back
-        self._sent = 0  # bytes of its body that are
         # as it came, to be given back, unless the proxy has kept it
         self._kept = None if request.allows_204 else SpooledTemporaryFile(IN_MEMORY, dir=directory)  # noqa: SIM115 - it is closed by us
 
@@ -100,7 +99,7 @@ class Held:
             if self._large(self._size):
                 return
             due = self._size if not data else self._size // SHARE if self.begun else 0
-            if self.continued and self._sent < due:
+            if self.continued and self._hold.sent < due:
                 self._release(1)
 
     def _keep(self, data: bytes) -> None:
@@ -115,12 +114,12 @@ class Held:
         if not self.begun:
             self.begun = True
             self._begin()
-        self._kept.seek(self._sent)
+        self._kept.seek(self._hold.sent)
         data = self._kept.read(most)
         self._kept.seek(0, SEEK_END)
         if data:
             self._connection.send(chunk(data))
-            self._sent += len(data)
+            self._hold.sent += len(data)
         return len(data)
 
     def _large(self, size: int) -> bool:

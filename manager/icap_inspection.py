@@ -47,7 +47,8 @@ class Hold:
     open: int = 0  # objects with the engines
     complete: bool = False  # no more of them come
     released: bool = False  # nobody waits for the verdict any longer
-    acted: bool = False
+    sent: int = 0  # bytes that were let go in advance
+    acted: set[str] = field(default_factory=set)  # what was done about it: each kind once
     blocked: Verdict | None = None  # for which it isn't let through
     unsure: str | None = None
     large: str | None = None
@@ -121,10 +122,8 @@ class Inspection:
 
     def end(self, hold: Hold) -> None:
         """No more objects come of it."""
-        now = time.time_ns()
-        self._queue.put(
-            (0, FlowEnd(hold.flow, "http", "fin", now, (0, 0), (0, 0), (0, 0), 0, (), {}))
-        )  # its end: for its alarm
+        none = (0, 0)  # of a flow's packets and bytes nobody is told
+        self._queue.put((0, FlowEnd(hold.flow, "http", "fin", time.time_ns(), none, none, none, 0, (), {})))
 
     def wake(self) -> None:
         """An engine has answered, or something else has happened."""
@@ -166,9 +165,7 @@ class Inspection:
     def _judge(self, hold: Hold, scanned: Scanned) -> None:
         target = scanned.target
         if decision := self._policy.decide(scanned, time.time()):
-            if not hold.acted:
-                hold.acted = True
-                self._act(hold, scanned, decision)
+            self._act(hold, scanned, decision)
         elif integrate(scanned.verdicts, target.complete) == "unknown":
             hold.unsure = next((f"{v.engine}: {v.reason}" for v in scanned.verdicts if v.reason), "no engine could say")
         if (target.cut or "").startswith("limit:"):
@@ -176,12 +173,15 @@ class Inspection:
 
     def _act(self, hold: Hold, scanned: Scanned, decision: Decision) -> None:
         hit = next(verdict for verdict in scanned.verdicts if verdict.status in ("malicious", "suspicious"))
-        kinds = dict.fromkeys("block_page" if kind in BLOCKS else kind for kind in decision.do)
+        kinds = {"block_page" if kind in BLOCKS else kind for kind in decision.do}
         if decision.rule == 0:  # nobody has said what is wanted: what is found doesn't go on
-            kinds = {"block_page": None}
-        for kind in kinds:
+            kinds = {"block_page"}
+        for kind in sorted(kinds - hold.acted):
+            hold.acted.add(kind)
             outcome, reason = self._done(kind, hold, hit)
-            self._acted(_action(kind, self._mode, outcome, reason, scanned.target, hit, decision))
+            made = _action(kind, self._mode, outcome, scanned.target, hit, decision)
+            delivered = hold.sent if outcome == "confirmed" else None
+            self._acted(replace(made, reason=reason, bytes_delivered=delivered))
 
     def _done(self, kind: str, hold: Hold, hit: Verdict) -> tuple[Outcome, str | None]:
         if kind == "observe" or self._mode == "observe":
@@ -193,12 +193,7 @@ class Inspection:
         return ("confirmed", None) if hold.block(hit) else ("late", "it was let through before the verdict")
 
 
-def _action(
-    kind: str, mode: Mode, outcome: Outcome, reason: str | None, target: Object, hit: Verdict, decision: Decision
-) -> Action:
+def _action(kind: str, mode: Mode, outcome: Outcome, target: Object, hit: Verdict, decision: Decision) -> Action:
     now, bare = time.time_ns(), replace(target, content=Content(target.size))
     key = stable_id(target.flow.id, kind, str(now))
-    return Action(
-        key, 1, kind, mode, outcome, target.flow, now, bare, hit, decision.rule, decision.why, reason,
-        bytes_delivered=0 if outcome == "confirmed" else None,
-    )  # fmt: skip
+    return Action(key, 1, kind, mode, outcome, target.flow, now, bare, hit, decision.rule, decision.why)

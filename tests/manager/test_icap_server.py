@@ -17,7 +17,7 @@ from icap import HOST, YARA, Asking, IcapServer, asked, chunked, client
 CLEAN = b"nothing to see here\n" * 1000
 PAGE = re.compile(rb"Incident: <b>(\w+)</b>")
 # scanners that are too slow, broken, and of two minds
-SLOW = "[[engine]]\nkind = 'command'\nname = 'slow'\nargv = ['sh', '-c', 'sleep 4', '{file}']\n"
+SLOW = "[[engine]]\nkind = 'command'\nname = 'slow'\nargv = ['sh', '-c', 'sleep 2', '{file}']\n"
 BROKEN = "[[engine]]\nkind = 'command'\nname = 'broken'\nargv = ['sh', '-c', 'exit 9', '{file}']\n"
 
 
@@ -291,6 +291,34 @@ def test_what_takes_too_long(tmp_path, way):
             status, _ = proxy.head()
             proxy.send(half[-4000:])
             assert status == 200
+
+
+def test_what_is_found_after_it_was_let_through_is_late(tmp_path, eicar):
+    with IcapServer(tmp_path, "time_limit = 0.5\non_error = 'open'", YARA + SLOW) as server:
+        with Asking(server.port) as proxy:
+            proxy.send(asked(body=eicar, fields=("Allow: 204",)))
+            assert proxy.answer()[0] == 204
+        (action,) = server.documents("action")
+        server.documents("alarm")
+    assert action["tapscan"]["action"]["outcome"] == "late"
+
+
+def test_one_finding_that_is_only_observed_does_not_cover_another(tmp_path, eicar):
+    rules = 'rule Odd { meta: verdict = "suspicious" strings: $a = "nothing to see" condition: $a }'
+    (tmp_path / "own.yar").write_text(rules)
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("odd.txt", CLEAN)
+        archive.writestr("eicar.txt", eicar)
+    more = (
+        "[[engine]]\nkind = 'yara'\nrules = ['own.yar']\n"
+        "[[policy]]\nwhen = { signature = 'Odd' }\ndo = ['observe']\n[[policy]]\ndo = ['reset']\n"
+    )
+    with IcapServer(tmp_path, more=more) as server, Asking(server.port) as proxy:
+        proxy.send(asked(body=out.getvalue()))
+        assert proxy.answer()[2].startswith(b"HTTP/1.1 403 ")
+        done = [one["tapscan"]["action"]["outcome"] for one in server.documents("action", 2)]
+    assert sorted(done) == ["confirmed", "observed"]
 
 
 def test_the_policy_decides_by_the_clients_network(tmp_path, eicar):
