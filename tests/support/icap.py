@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import threading
+import time
 from http.client import HTTPConnection, IncompleteRead
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -31,11 +32,13 @@ class IcapServer(Sensor):
         super().__init__(folder, "--config", "icap.toml", "--json", does="icap-server")
         assert f"listening on {HOST}:{self.port}" in self.said, self.said
 
-    def documents(self, dataset, count=1):
-        """So many of a kind, once they are told."""
-        self.tells(count, dataset)
-        found = [json.loads(line) for line in self._out]
-        return [one for one in found if one["event"]["dataset"] == f"tapscan.{dataset}"]
+    def documents(self, dataset, count=1, about=""):
+        """Those of a kind with a text in them, once there are so many."""
+        until = time.monotonic() + SECONDS
+        while len(found := [line for line in self._out if f'"tapscan.{dataset}"' in line and about in line]) < count:
+            assert time.monotonic() < until, self._out
+            time.sleep(0.02)
+        return [json.loads(line) for line in found]
 
     def __enter__(self):
         return self
@@ -200,6 +203,7 @@ class Squid:
         yield f"coredump_dir {self._folder}"
         yield from ("access_log none", "cache deny all", "http_access allow all", "pinger_enable off")
         yield from ("shutdown_lifetime 0 seconds", "icap_enable on", "adaptation_send_client_ip on")
+        yield 'adaptation_meta X-Server-IP "%<a"'
 
     def _await(self):
         for _ in range(200):
