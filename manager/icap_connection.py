@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from manager.icap_message import LONGEST_HEAD, Chunks, IcapRequest, Wrong, parse_request
 
 PIECE = 64 << 10  # bytes that are read at once
+LINGER = 2.0  # seconds that the other side has to read what was sent last
 
 
 class Gone(Exception):
@@ -31,7 +32,8 @@ class Connection:
         self._silence = silence
         self._most = most
         self._data = b""  # read and not used
-        given.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with contextlib.suppress(OSError):  # it is gone already: whoever reads will see
+            given.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def request(self) -> IcapRequest | None:
         """The next one; None: there is none. Raises Wrong, Gone."""
@@ -117,6 +119,3 @@ class Connection:
         if not data:
             raise Gone("closed")
         return data
-
-
-LINGER = 2.0  # seconds

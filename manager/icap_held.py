@@ -14,7 +14,7 @@ from tempfile import SpooledTemporaryFile
 from engines.verdicts import Verdict
 from manager.icap_connection import Connection, Gone
 from manager.icap_inspection import Busy, Inspection
-from manager.icap_message import Chunks, IcapRequest, chunk
+from manager.icap_message import Chunks, IcapRequest, Wrong, chunk
 from manager.icap_objects import Message
 from manager.settings import IcapSettings
 from manager.visible import visible
@@ -93,7 +93,8 @@ class Held:
         self.whole = self._chunks.done
 
     def _take(self) -> None:
-        for data in self._connection.body(self._chunks, self._until, self._own.trickle):
+        pause = self._own.trickle if self._request.method == "RESPMOD" else 0.0  # no proxy stalls in what is sent to it
+        for data in self._connection.body(self._chunks, self._until, pause):
             self._keep(data)
             self._submit(self.message.write(data))
             if self._large(self._size):
@@ -103,9 +104,13 @@ class Held:
                 self._release(1)
 
     def _keep(self, data: bytes) -> None:
+        """Of what there is no room for nothing can go back: then the proxy has to know what to do. Raises Wrong."""
         self._size += len(data)
-        if self._kept is not None:
-            self._kept.write(data)
+        try:
+            if self._kept is not None:
+                self._kept.write(data)
+        except OSError as error:
+            raise Wrong(500, f"a body can't be kept: {error.strerror}") from None
 
     def _release(self, most: int) -> int:
         """So many of the bytes that are held go back; how many they were."""

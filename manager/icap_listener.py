@@ -68,14 +68,21 @@ class Listener:
             except OSError:
                 time.sleep(AGAIN)
                 continue
-            if len(self._open) >= self._settings.max_connections:
-                self._refuse(given, peer[0])
-                continue
-            self._open[given] = False
-            threading.Thread(target=self._serve, args=(given, peer[0]), name=f"icap-{peer[0]}", daemon=True).start()
+            if len(self._open) < self._settings.max_connections:
+                self._begin(given, peer[0])
+            else:
+                self._refuse(given, f"{len(self._open)} connections are open already: {peer[0]} is sent away")
 
-    def _refuse(self, given: socket.socket, peer: str) -> None:
-        log.warning("%d connections are open already: %s is sent away", len(self._open), peer)
+    def _begin(self, given: socket.socket, peer: str) -> None:
+        self._open[given] = False
+        try:
+            threading.Thread(target=self._serve, args=(given, peer), name=f"icap-{peer}", daemon=True).start()
+        except RuntimeError as error:  # the system gives us no more threads
+            del self._open[given]
+            self._refuse(given, f"{peer} is sent away: {error}")
+
+    def _refuse(self, given: socket.socket, why: str) -> None:
+        log.warning("%s", why)
         with given, contextlib.suppress(OSError):
             given.send(answer(503, CLOSE), socket.MSG_DONTWAIT)
 

@@ -7,12 +7,14 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 from random import Random
 
 import pytest
 from icap import HOST, YARA, Asking, IcapServer, asked, chunked, client
+from machine import small_disk
 
 CLEAN = b"nothing to see here\n" * 1000
 PAGE = re.compile(rb"Incident: <b>(\w+)</b>")
@@ -263,6 +265,25 @@ def test_what_a_limit_of_unpacking_keeps_from_the_engines_is_too_large(tmp_path,
         status, _, _, body = proxy.answer()
     assert status == 200
     assert b"too large to be scanned (limit:unpack_depth)" in body
+
+
+def test_a_full_disk_lets_nothing_through_unseen(tmp_path):
+    (disk := Path(tempfile.mkdtemp())).chmod(0o755)
+    large = bytes(6 << 20)  # more than is kept in memory
+    with (
+        small_disk(disk, "1m"),
+        IcapServer(tmp_path, more=f"{YARA}[sensor]\ntemporary = '{disk}'\n") as server,
+        Asking(server.port) as kept,
+        Asking(server.port) as proxy,
+    ):
+        kept.send(asked(body=large))  # it would have to be given back
+        assert kept.head() == (500, {"Connection": "close"})
+        server.says("a body can't be kept: No space left on device")
+        proxy.send(asked(body=large, fields=("Allow: 204",)))
+        assert b"too large to be scanned (limit:disk)" in proxy.answer()[3]
+        proxy.send(asked(body=CLEAN, fields=("Allow: 204",)))
+        assert proxy.answer()[0] == 204
+    disk.rmdir()
 
 
 @pytest.mark.parametrize("way", ["open", "closed"])
