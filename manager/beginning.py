@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from manager import start_checks
+from manager import precedence, start_checks
 from manager.capture_worker import Task
 from manager.children import started
 from manager.effective import effective
@@ -75,6 +75,13 @@ def opened(asked: Asked, settings: Settings) -> Interfaces | None:
     for name in own.interfaces:
         _check_offloads(name, asked.fix_offloads)
     return interfaces
+
+
+def go_first(settings: Settings) -> None:
+    """This thread, and the processes that take packets, get a processor before others."""
+    if not precedence.go_first(settings.sensor.precedence):
+        say("hint: other programs may take the sensor's processors (CAP_SYS_NICE; Nice=-10 in a systemd unit)")
+    precedence.alone()
 
 
 def tasks(asked: Asked, settings: Settings, interfaces: Interfaces | None) -> list[Task]:

@@ -25,14 +25,17 @@ from manager.garbage import collect_seldom
 from manager.logs import one_line_logs
 from manager.overload import LEVELS, Overload
 from manager.pipeline import Source, Watch
+from manager.precedence import go_first
 from manager.privileges import give_up, named
 from manager.settings import Settings
 from reassembly.acting import Order
 from reassembly.builder import Memory
 from reassembly.protocols import ORDER, speakers
+from reassembly.windows import Windows
 from sensor.noun import noun
 from sensor.ring import RingSize
 
+SOON = 1024  # packets of a batch where flows are to be stopped: orders come through between two of them
 PAUSE = 0.2  # seconds between two words on how it goes
 _SLOW_PATH = ("dpkt.ethernet", "dpkt.llc", "dpkt.ppp", "dpkt.pppoe")
 LATE = ("reassembly.mime", "zstandard", "brotli", "numpy.ma", *_SLOW_PATH)  # numpy.unique asks for numpy.ma
@@ -62,6 +65,7 @@ def main(descriptor: int) -> None:
     source = _source(task, descriptor)
     load_all()
     collect_seldom()
+    go_first(task.settings.sensor.precedence)
     give_up(task.settings.sensor.user, task.settings.sensor.temporary)
     signal.signal(signal.SIGTERM, lambda *_: source.stop())
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
@@ -79,19 +83,21 @@ def _source(task: Task, channel: int) -> Source:
         from sensor.replay import Replay
 
         return Replay(task.replay, task.speed, limits)
-    from sensor.live import Live
+    from sensor.live import PORTION, Live
     from sensor.plain import reader
 
     rings = [reader(name, socket.socket(fileno=number), task.ring) for name, number in task.interfaces]
-    return Live(rings, limits, settled=task.ring.settled, also=channel)
+    portion = PORTION if task.countering is None else SOON
+    return Live(rings, limits, settled=task.ring.settled, also=channel, portion=portion)
 
 
 def _work(source: Source, task: Task, sender: Sender) -> None:
     memory = Memory(task.settings.limits, task.settings.sensor.temporary, ahead=sender if task.ahead else None)
     table = flow_table(task.settings, memory, overlap_policies(task.settings), None)
     hand = None if task.countering is None else Hand(task.countering)
+    windows = Windows(sender.window)
     if hand is not None:
-        memory.windows, table.acting = sender, hand.acting
+        memory.windows, table.acting = windows, hand.acting
 
     overload, ordered = Overload(task.settings.overload), 0
     bystanders = table.bystanders
@@ -101,9 +107,13 @@ def _work(source: Source, task: Task, sender: Sender) -> None:
         figures = source.packets, source.bytes, source.lost, len(table), source.now()
         sender.say(Said(*figures, counters, tuple(source.warnings), last))
 
+    def after() -> None:
+        windows.show()
+        sender.flush()
+
     say()
     said = time.monotonic()
-    for arrived, product in Watch(source, table, memory, sender.flush).products():
+    for arrived, product in Watch(source, table, memory, after).products():
         if product is not None:
             sender.product(arrived, product)
             continue

@@ -89,7 +89,7 @@ class Sender:
         self._row(("forget", key), 100)
 
     def window(self, target: Object) -> None:
-        """What has come of an object that is still arriving (`reassembly.builder.Windows`)."""
+        """What has come of an object that is still arriving (`reassembly.windows.Windows`)."""
         with target.content.view() as view:
             self._attach(_memory(view))
         self._row(("window", _bare(target)), 1000)

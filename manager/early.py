@@ -15,6 +15,7 @@ from threading import Thread
 
 from engines.verdicts import Engine, Verdict
 from engines.yara import Yara
+from manager.precedence import go_first
 from reassembly.objects import Object
 from sensor.noun import noun
 
@@ -32,9 +33,9 @@ class Sighting:
 
 
 class Early:
-    """A thread that scans windows. `told` is called by it when something was found."""
+    """A thread that scans windows. `told` is called by it when something was found; `precedence`: as of `go_first`."""
 
-    def __init__(self, engines: Sequence[Engine], told: Callable[[], None]) -> None:
+    def __init__(self, engines: Sequence[Engine], told: Callable[[], None], precedence: int = 0) -> None:
         self.skipped = 0
         self._told = told
         self._windows: Queue[Object | None] = Queue(WAITING)
@@ -42,6 +43,7 @@ class Early:
         self.change(engines)
         self._thread = Thread(target=self._run, name="early", daemon=True)
         self._thread.start()
+        go_first(precedence, self._thread.native_id or 0)
 
     def change(self, engines: Sequence[Engine]) -> None:
         """Others are asked from now on."""

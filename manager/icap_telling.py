@@ -11,12 +11,14 @@ from manager.errands import Errands
 from manager.listening import Listened, Told
 from manager.ownership import Owner, handed_over, is_spool, with_outputs_over
 from manager.response import action_log
-from manager.run import documents, outlets
+from manager.run import documents, outlets, say
 from manager.settings import Settings
 from manager.sinks import Documented, Lines, Receiver, Sink, printed
 
 if TYPE_CHECKING:
     from manager.outlets import Outlets
+
+HEARD = 1.0  # seconds at the end for who reads standard output
 
 
 class Telling:
@@ -60,5 +62,8 @@ class Telling:
         """What was found and done is still told."""
         self._errands.close()
         self.look()
+        self._out.end(HEARD)
+        if any(self._out.left):
+            say(f"{self._out.left[0]} documents are lost, and {self._out.left[1]} bytes of them could not be written")
         if self._outlets is not None:
             self._outlets.end(self._patience)

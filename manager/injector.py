@@ -26,6 +26,7 @@ from manager.audit import Audit
 from manager.channel import REFUSED
 from manager.injection_limits import Limits, mac
 from manager.logs import one_line_logs
+from manager.precedence import go_first
 from manager.privileges import give_up, named
 from manager.request_checks import NOT_A_REQUEST
 from manager.settings import CountermeasureSettings
@@ -56,6 +57,7 @@ class InjectorTask:
     audit: str
     stop: str
     user: str | None = None
+    precedence: int = 0
     verbose: int = 0
 
 
@@ -97,6 +99,7 @@ def main(descriptor: int) -> None:
         channel.send(pickle.dumps(str(error)))
         return
     _bounded()
+    go_first(task.precedence)
     for step in give_up(task.user, injector.holder):
         if step.refused:
             log.warning("the injector has more rights than it needs: %s: %s", step.name, step.refused)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from manager.alarms import Alarm
 from manager.pipeline import Item
@@ -15,13 +16,16 @@ STDOUT = 1
 
 
 class Listened:
-    """Takes whole lines. `gone` is called once, when nobody reads any more (`| head`); then nothing is written."""
+    """Takes whole lines. `gone` is called once, when nobody reads any more (`| head`); then nothing is written.
 
-    def __init__(self, gone: Callable[[], None], descriptor: int = STDOUT) -> None:
+    Who reads slowly is waited for if `waiting`; else what there is no room for is kept for a while.
+    """
+
+    def __init__(self, gone: Callable[[], None], descriptor: int = STDOUT, waiting: bool = False) -> None:
         self.closed = False
         self._gone = gone
         self._descriptor = descriptor
-        self._patient = Patient(descriptor)
+        self._patient = Patient(descriptor, waiting=waiting)
         self._poll = select.poll()
         self._poll.register(descriptor, 0)
 
@@ -32,10 +36,14 @@ class Listened:
 
     def __call__(self, text: bytes) -> None:
         if not self.closed:
-            try:
+            with self._heard():
                 self._patient(text)
-            except BrokenPipeError:
-                self._close()
+
+    def end(self, seconds: float) -> None:
+        """Waits so long for room for what is left."""
+        if not self.closed:
+            with self._heard():
+                self._patient.end(seconds)
 
     def look(self) -> None:
         """Called again and again: writes what waits, and sees that nobody reads though there is nothing to write."""
@@ -44,6 +52,13 @@ class Listened:
         if self._patient.waits:
             self(b"")
         if any(event & (select.POLLERR | select.POLLHUP) for _, event in self._poll.poll(0)):
+            self._close()
+
+    @contextlib.contextmanager
+    def _heard(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
             self._close()
 
     def _close(self) -> None:

@@ -22,7 +22,9 @@ from manager import children
 from manager.capture_worker import load_all
 from manager.children import Process, ours_and_theirs
 from manager.options import Stop
+from manager.precedence import go_first
 from manager.privileges import leave, named
+from manager.settings import SensorSettings
 from sensor.noun import noun
 
 _CLONE = {"x86_64": 56, "aarch64": 220}  # its number
@@ -49,11 +51,12 @@ def main(descriptor: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # until a worker is ready for it
     channel = socket.socket(fileno=descriptor)
-    user: str | None = pickle.loads(channel.recv(MESSAGE))  # from the manager
+    own: SensorSettings = pickle.loads(channel.recv(MESSAGE))  # from the manager
+    go_first(own.precedence)  # so do those it forks
     for module in MODULES:
         importlib.import_module(module)
     load_all()
-    leave(user)
+    leave(own.user)
     named("tapscan-nursery")
     while True:
         said, files, _, _ = socket.recv_fds(channel, MESSAGE, DESCRIPTORS)
@@ -121,10 +124,10 @@ class Child:
 
 
 class Nursery:
-    """The manager's end. `user`: who those that are born become when we are root."""
+    """The manager's end. Who is born becomes the user of the settings, when we are root, and has their precedence."""
 
-    def __init__(self, user: str | None) -> None:
-        self._process, self._channel = children.started("manager.nursery", user, ())
+    def __init__(self, own: SensorSettings) -> None:
+        self._process, self._channel = children.started("manager.nursery", own, ())
 
     def started(
         self, module: str, task: object, descriptors: Sequence[int], buffer: int | None = None

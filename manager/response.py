@@ -42,7 +42,8 @@ class Response:
         self._engines = renewal.engines
         self._log = log
         self._errands = None if injection is None else Errands(self._settings.policy, renewal.workers.bell.ring)
-        self._early = None if injection is None else Early(self._engines, renewal.workers.bell.ring)
+        precedence = self._settings.sensor.precedence
+        self._early = None if injection is None else Early(self._engines, renewal.workers.bell.ring, precedence)
 
     def watch(self, walk: Iterator[Arrived]) -> Iterator[Arrived]:
         """Passes on what workers say, and follows flows on which something is being done."""

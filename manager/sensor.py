@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from manager.outlets import Outlets
 
 DRAIN = 10.0  # seconds more than the workers that engines have, at the end
+HEARD = 5.0  # seconds in which who reads standard output can take what is left at the end
 LOOK = 1.0  # seconds between two looks at the interfaces, and at what the workers count
 
 
@@ -68,13 +69,15 @@ def watch(asked: Asked) -> int:
     settings = beginning.settings_of(asked)
     one_line_logs(asked.verbose)
     owner = None if asked.replay is not None else owner_of(settings)
+    if asked.replay is None:
+        beginning.go_first(settings)
     check_temporary(owner, settings.sensor.temporary)
     made, summary = Summary(), Summary()
     engines = build_engines(settings, made, Silence()) if settings.pool.kind == "local" else []
     interfaces = beginning.opened(asked, settings)
     tasks = beginning.tasks(asked, settings, interfaces)
     alarms = Alarms(exact_engines(settings))
-    births = None if interfaces is None or not nursery.POSSIBLE else Nursery(settings.sensor.user)
+    births = None if interfaces is None or not nursery.POSSIBLE else Nursery(settings.sensor)
     start = started if births is None else births.started
     injection = beginning.injection(asked, settings, owner)
     tasks = beginning.countering(tasks, injection)
@@ -157,7 +160,7 @@ class Round:
         self.response = response
         self.recorded = recorded
         self.owner = owner
-        self.out = Listened(self._unheard)
+        self.out = Listened(self._unheard, waiting=asked.replay is not None)
         self.lines = Lines(self.out)
         self._outlets = out
         self.receivers: list[Receiver] = [printed(self.lines.write)] if asked.json else []
@@ -250,6 +253,7 @@ def _pass_on(round_: Round) -> None:
                 sink.take(item)
     round_.tell(round_.response.rest())
     round_.tell(round_.minutes.rest())
+    round_.out.end(HEARD)
     if any(left := round_.out.left):
         say(f"{left[0]} documents are lost, and {left[1]} bytes of them could not be written")
     _count(round_.summary, workers)

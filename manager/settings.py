@@ -33,6 +33,7 @@ class SensorSettings:
     # "hash+defrag": fragments as well; "hash+rollover": as hash while no ring is full; "cpu": as the card's queues do
     fanout: Fanout = "flow"  # what goes to the same one of several workers
     user: str | None = None  # who the sensor becomes when root has started it; unset: nobody
+    precedence: int = 10  # 0 to 20: by so much what takes packets goes before others (nice); engines don't
     name: str | None = None  # observer.name; unset: the host's
     home: tuple[str, ...] = ()  # networks that are ours (CIDR): they make network.direction known
     hashes: tuple[Literal["sha1", "md5"], ...] = ()  # besides SHA-256; they cost as much as everything else together

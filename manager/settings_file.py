@@ -24,8 +24,9 @@ from sensor.noun import noun
 _AMOUNTS = frozenset({"max_bytes", "object_bytes", "probe_bytes", "record_bytes", "max_datagram", "batch"})
 _TIMES = frozenset({"timeout", "time_limit", "flush_timeout", "loss_minutes", "block_timeout"})
 POSITIVE = _AMOUNTS | _TIMES | {"slots", "workers", "flows", "max_connections"}
-MOST = {  # longer, and flows that wait for what is in a block would end; more holds no datagram, request, pipe, process
+MOST = {  # longer, and flows that wait for what is in a block would end; more knows no kernel, datagram, request, proxy
     "block_timeout": 100,
+    "precedence": 20,
     "max_datagram": 65507,
     "preview": 64 << 10,
     "max_connections": 10_000,

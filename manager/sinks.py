@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
+import select
+import stat
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -76,16 +79,22 @@ def to_descriptor(descriptor: int) -> Write:
 class Patient:
     """Writes to where room may be missing for a while: keeps what found none, and loses the oldest over a bound.
 
-    Lines stay whole. Raises BrokenPipeError when nobody reads any more: that doesn't get better.
+    `waiting`: it waits for room instead, as long as that takes. Else it never does, though the descriptor may: that is
+    others' as well, so it isn't made to refuse. Lines stay whole. Raises BrokenPipeError when nobody reads any more:
+    that doesn't get better.
     """
 
-    def __init__(self, descriptor: int, bound: int = KEPT) -> None:
+    def __init__(self, descriptor: int, bound: int = KEPT, waiting: bool = False) -> None:
         self.lost = 0  # lines
         self._descriptor = descriptor
         self._bound = bound
+        self._waiting = waiting
         self._kept: deque[memoryview] = deque()
         self._size = 0
         self._told = False
+        self._room = select.poll()
+        self._room.register(descriptor, select.POLLOUT)
+        self._step = bound if stat.S_ISREG(os.fstat(descriptor).st_mode) else select.PIPE_BUF
 
     @property
     def waits(self) -> int:
@@ -104,9 +113,17 @@ class Patient:
         except OSError as error:
             self._wait(error)
 
+    def end(self, seconds: float) -> None:
+        """Waits so long for what has found no room yet."""
+        until = time.monotonic() + seconds
+        while self._size and (left := until - time.monotonic()) > 0 and self._room.poll(1000 * left):
+            self(b"")
+
     def _write(self) -> None:
         while self._kept:
-            count = os.write(self._descriptor, self._kept[0])
+            if not self._room.poll(None if self._waiting else 0):
+                raise BlockingIOError(errno.EAGAIN, "nobody reads them")
+            count = os.write(self._descriptor, self._kept[0][: self._step])  # pipe(7): so much of it doesn't wait
             self._size -= count
             if count == len(self._kept[0]):
                 self._kept.popleft()

@@ -168,15 +168,18 @@ class Acting:
     def _answer(self, batch: PacketBatch, groups: Groups, number: int, armed: _Armed) -> None:
         connection = armed.entry.connection
         assert connection is not None
-        frames: list[Frame] = []
+        last: dict[int, tuple[int, int]] = {}  # by direction: what came before it is no longer true
         for row, side in groups.sided(number):
             flags, time = int(batch.flags[row]), int(batch.time[row])
-            if flags & (ACK | RST | SYN) != ACK or time > armed.until or armed.left <= 0:
+            if flags & (ACK | RST | SYN) != ACK or time > armed.until:
                 continue
             direction, ack = side ^ armed.entry.orig_side, int(batch.ack[row])
             if _acknowledges(connection, direction, ack):
+                last[direction] = ack, (int(batch.seq[row]) + int(batch.wire_length[row])) % (1 << 32)
+        frames: list[Frame] = []
+        for direction, (ack, after) in last.items():
+            if armed.left > 0:
                 armed.left -= 1
-                after = (int(batch.seq[row]) + int(batch.wire_length[row])) % (1 << 32)
                 frames += self._reset(armed.entry, 1 - direction, ack, after)
         if frames:
             self.sendings.append(Sending(armed.action, armed.entry.flow, tuple(frames)))

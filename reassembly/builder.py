@@ -19,12 +19,10 @@ from reassembly.filetype import mime_type
 from reassembly.limits import Limits
 from reassembly.objects import Content, Object, ObjectKind
 from reassembly.pieces import Pieces
+from reassembly.windows import OVERLAP, Windows, pause
 from sensor.noun import state
 
 PART = 256 << 10  # bytes of an object that go ahead together
-WINDOW = 64 << 10  # bytes after which an object that is still arriving is looked at again
-FIRST_WINDOW = 4 << 10  # and for the first time; in between, whenever it has four times as many
-OVERLAP = 4 << 10  # bytes that are looked at twice: what is searched for may lie across
 SMALLEST_SPILL = 64 << 10  # below this a file costs more than it frees
 
 
@@ -37,14 +35,6 @@ class Ahead(Protocol):
 
     def forget(self, key: str) -> None:
         """It won't come."""
-        ...
-
-
-class Windows(Protocol):
-    """Who looks at objects that are still arriving."""
-
-    def window(self, target: Object) -> None:
-        """What has come of an object since the last time; `cut` is "window"."""
         ...
 
 
@@ -171,9 +161,9 @@ class Builder:
     """One object while it arrives. `write` and `gap` in order, then `finish` once, or `drop`."""
 
     __slots__ = (
-        "_ahead", "_chunks", "_digest", "_due", "_file", "_held", "_limit", "_looked", "_most", "_sent", "_windows",
-        "began", "codings", "cut", "declared_type", "direction", "facts", "findings", "id", "kind", "missing", "name",
-        "origin", "position", "protocol", "size",
+        "_ahead", "_chunks", "_digest", "_due", "_file", "_held", "_limit", "_looked", "_most", "_sent", "_shown",
+        "_windows", "began", "codings", "cut", "declared_type", "direction", "facts", "findings", "id", "kind",
+        "missing", "name", "origin", "position", "protocol", "size",
     )  # fmt: skip
 
     def __init__(
@@ -212,7 +202,7 @@ class Builder:
         self._ahead = origin.memory.ahead
         self._sent = 0  # bytes that have gone ahead
         self._windows = None if kind == "email" else origin.windows  # its parts are looked at
-        self._looked = 0  # bytes that have been looked at
+        self._looked = self._shown = 0  # bytes when a window was due, and when it was taken
         self._due = self._next()
 
     def write(self, data: bytes) -> None:
@@ -261,6 +251,8 @@ class Builder:
 
     def finish(self, time: int, cut: str | None = None) -> Object:
         """The object. `time`: ns since 1970 of its last byte; `cut`: why it ends here, when it should not."""
+        if self._windows is not None:
+            self._windows.gone(self)
         content, digest, head = self._seal()
         return Object(
             self.id,
@@ -296,6 +288,8 @@ class Builder:
         self._chunks.clear()
         if self._file is not None:
             self._file.close()
+        if self._windows is not None:
+            self._windows.gone(self)
         if self._ahead is not None and self._sent:
             self._ahead.forget(self.id)
 
@@ -317,19 +311,23 @@ class Builder:
         if self._ahead is not None and self.size - self._sent >= PART:
             self._ahead.part(self.id, self._sent, self._last(self.size - self._sent))
             self._sent = self.size
-        if self._windows is not None and self.size >= self._looked + _pause(self._looked):
-            self._windows.window(self._window(self._last(self.size - self._looked + OVERLAP)))
+        if self._windows is not None and self.size >= self._looked + pause(self._looked):
+            self._windows.due(self)
             self._looked = self.size
         self._due = self._next()
 
     def _next(self) -> int:
         """The size at which somebody wants what has come; 0: nobody does."""
         part = 0 if self._ahead is None else self._sent + PART
-        window = 0 if self._windows is None else self._looked + _pause(self._looked)
+        window = 0 if self._windows is None else self._looked + pause(self._looked)
         return min(part, window) if part and window else part or window
 
-    def _window(self, content: bytes) -> Object:
+    def window(self) -> Object:
+        """What has come since the last one."""
+        content = self._last(self.size - self._shown + OVERLAP)
         begin, kept = self.size - len(content), Content(len(content), content)
+        self._shown = self._looked = self.size
+        self._due = self._next()
         return Object(
             self.id, self.origin.flow, self.direction, self.kind, self.protocol, kept, "", self.declared_type or "",
             self.began, max(self.origin.memory.now, self.began), self.name, depth=self.origin.depth, cut="window",
@@ -379,11 +377,6 @@ class Builder:
         """There is no room on the disk: the object ends with what it has."""
         self._limit, self._most = self.size, "disk"
         self.limit("disk")
-
-
-def _pause(looked: int) -> int:
-    """Bytes until the next window: so that all windows together cost little more than the object once."""
-    return min(3 * looked, WINDOW) or FIRST_WINDOW
 
 
 def _written(file: IO[bytes], data: bytes) -> int:

@@ -41,7 +41,7 @@ class Live:
     Iterated until `stop`. `counters` says what was not decoded, by name, `packets` and `bytes` how much was seen,
     `lost` how many packets the kernel had no room for, `backlog` which share of its room was taken all through the last
     second: what passes in a burst is no backlog. `settled`: ns by which the blocks of all interfaces have come.
-    `also`: a descriptor; when there is something to read there, it says what time it is.
+    `also`: a descriptor; when there is something to read there, it says what time it is. `portion`: packets of a batch.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class Live:
         *,
         settled: int = SETTLED,
         also: int | None = None,
+        portion: int = PORTION,
     ) -> None:
         self._clock = clock or Clock()
         self.path = "+".join(ring.interface for ring in rings)
@@ -64,6 +65,7 @@ class Live:
         self.fragments = fragments.kept(self.counters)
         self._decoder = Decoder(self.path, self.counters, self.fragments)
         self._order = Order(settled) if len(rings) > 1 else None
+        self._portion = portion
         self._stopping = False
         self._poll = select.poll()
         for ring in rings:
@@ -120,7 +122,7 @@ class Live:
             yield jump
         if self._order is not None:
             blocks = self._order.sorted(blocks, None if last else self.now())
-        for part in portions(blocks):
+        for part in portions(blocks, self._portion):
             buffer, records = together(part)
             self.packets += len(records)
             self.bytes += int(records.wire.sum())
@@ -137,14 +139,14 @@ class Live:
         return [(part, replace(one, time=self._clock.corrected(one.time, jump))) for part, one in blocks]
 
 
-def portions(blocks: list[Taken]) -> Iterator[list[Taken]]:
-    """Blocks in batches of about BATCH_BYTES or PORTION; they are let go of on the way."""
+def portions(blocks: list[Taken], most: int = PORTION) -> Iterator[list[Taken]]:
+    """Blocks in batches of about BATCH_BYTES or so many packets; they are let go of on the way."""
     blocks.reverse()
     part, size, packets = [], 0, 0
     while blocks:
         part.append(block := blocks.pop())
         size, packets = size + len(block[0]), packets + len(block[1])
-        if size >= BATCH_BYTES or packets >= PORTION or not blocks:
+        if size >= BATCH_BYTES or packets >= most or not blocks:
             yield part
             part, size, packets = [], 0, 0
 

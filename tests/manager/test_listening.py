@@ -1,5 +1,6 @@
 """A live sensor whose reader is gone."""
 
+import fcntl
 import os
 import time
 
@@ -90,3 +91,26 @@ def test_with_something_else_to_do_it_goes_on(span, served, tmp_path, what):
     if what == "output":
         told = documents((tmp_path / "kept/alarms.jsonl").read_text())
         assert {one["event"]["dataset"] for one in told} == {"tapscan.alarm"}
+
+
+def test_who_is_there_and_does_not_read_holds_nothing_up(span, served, tmp_path):
+    (tmp_path / "own.toml").write_text(
+        f'[[output]]\nname = "log"\nkind = "file"\npath = "{tmp_path}/kept/alarms.jsonl"\n'
+    )
+    sensor, reading = begun(tmp_path, "-i", span.port, "--json", "--config", "own.toml")
+    fcntl.fcntl(reading, fcntl.F_SETPIPE_SZ, 4096)
+    for _ in range(4):
+        fetch(span, "a.txt")
+    sensor.says("documents can't be written: nobody reads them; they are kept for now")
+    fetch(span, "eicar.com")
+    until = time.monotonic() + SECONDS
+    while not (tmp_path / "kept/alarms.jsonl").exists() or not documents((tmp_path / "kept/alarms.jsonl").read_text()):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    with os.fdopen(reading) as all_the_same:
+        sensor.process.terminate()
+        kinds = [one["event"]["dataset"] for one in documents(all_the_same.read())]
+    code, _, err = sensor.end()
+    assert code == 0
+    assert kinds.count("tapscan.alarm") == 3  # by HTTP, FTP and mail
+    assert "documents can be written again; 0 of them are lost" in err

@@ -1,11 +1,11 @@
 """What a process that reads hostile bytes can still do, tried in one."""
 
 import os
-import pickle
 import signal
 from pathlib import Path
 
 import pytest
+from forked import elsewhere
 
 from manager import privileges
 from manager.privileges import give_up, held, settle
@@ -20,21 +20,6 @@ NOTHING = {
     "start programs",
     "be root",
 }
-
-
-def elsewhere(what):
-    """What a process of its own gives back."""
-    reading, writing = os.pipe()
-    if (pid := os.fork()) == 0:
-        try:
-            os.write(writing, pickle.dumps(what()))
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as pipe:
-        told = pickle.load(pipe)
-    os.waitpid(pid, 0)
-    return told
 
 
 def without(folder, user=None):

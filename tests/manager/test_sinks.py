@@ -2,6 +2,7 @@ import contextlib
 import json
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from nouns import FLOW, an_object, flow_end, said, scanned
@@ -110,14 +111,15 @@ def test_a_folder_that_cannot_be_made_costs_nothing_else(tmp_path, caplog):
     assert "can't be kept" in caplog.messages[-1]
 
 
-@pytest.fixture
-def narrow():
-    """A pipe that doesn't wait for room: its end to read, and its end to write, which is full."""
+@pytest.fixture(params=[True, False], ids=["waiting", "refusing"])
+def narrow(request):
+    """A pipe that is full: its end to read, and its end to write, which waits for room or refuses."""
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     with contextlib.suppress(BlockingIOError):
         while True:
             os.write(writing, bytes(1 << 16))
+    os.set_blocking(writing, request.param)
     yield reading, writing
     os.close(reading)
     os.close(writing)
@@ -130,8 +132,7 @@ def test_what_finds_no_room_waits(narrow, caplog):
     out(b"two\n")
     assert out.waits == 8
     assert caplog.text.count("can't be written") == 1
-    while len(os.read(reading, 1 << 20)) == 1 << 20:
-        pass
+    os.read(reading, 1 << 20)
     out(b"")
     assert os.read(reading, 100).lstrip(bytes(1)) == b"one\ntwo\n"
     assert (out.waits, out.lost) == (0, 0)
@@ -148,3 +149,35 @@ def test_over_the_bound_the_oldest_are_lost_and_counted(narrow):
     os.read(reading, 1 << 20)
     out(b"")
     assert os.read(reading, 100).lstrip(bytes(1)) == b"line 0\nline 9\n"
+
+
+def test_at_the_end_it_waits_for_who_still_reads(narrow):
+    reading, writing = narrow
+    out = Patient(writing)
+    out(b"a line\n")
+    with ThreadPoolExecutor() as threads:
+        read = threads.submit(lambda: os.read(reading, 1 << 20))
+        out.end(60)
+    assert read.result()
+    assert out.waits == 0
+    assert os.read(reading, 100).lstrip(bytes(1)) == b"a line\n"
+
+
+def test_at_the_end_it_does_not_wait_for_who_never_reads(narrow):
+    out = Patient(narrow[1])
+    out(b"a line\n")
+    out.end(0.01)
+    assert out.waits == 7
+
+
+def test_a_reader_who_is_waited_for_gets_all(narrow):
+    reading, writing = narrow
+    out = Patient(writing, bound=1000, waiting=True)
+    with ThreadPoolExecutor() as threads:
+        wrote = threads.submit(lambda: [out(b"%06d\n" % number) for number in range(100_000)])
+        read = b""
+        while not read.endswith(b"099999\n"):
+            read += os.read(reading, 1 << 16)
+    wrote.result()
+    assert read.lstrip(bytes(1)).split(b"\n")[:-1] == [b"%06d" % number for number in range(100_000)]
+    assert (out.waits, out.lost) == (0, 0)

@@ -119,10 +119,19 @@ def test_what_an_end_acknowledges_later_is_answered_where_it_stands(wire):
 def test_answers_end_by_number_and_by_time(wire):
     wire.download()
     wire.order().clear()
-    wire.say(*(segment(0, b"", 118, 2500) for _ in range(30)), after=0)
+    for _ in range(30):
+        wire.say(segment(0, b"", 118, 2500), after=0)
     assert sum(len(one.frames) for one in wire.acting.sendings) == ANSWERS
     wire.acting.sendings.clear()
     assert wire.say(segment(0, b"", 118, 2500), after=10) == []
+
+
+def test_of_several_only_the_last_still_holds(wire):
+    wire.download()
+    wire.order().clear()
+    more = [segment(1, bytes(1000), 2500 + 1000 * number, 118) for number in range(3)]
+    (sending,) = wire.say(*more, *(segment(0, b"", 118, 3500 + 1000 * number) for number in range(3)))
+    assert [(one.source_port, one.seq) for one in sending.frames] == [(40000, 118), (80, 5500)]
 
 
 @pytest.mark.parametrize("ack", [2500 + 1_000_000, 2500 - 500_000, 2500 + (1 << 31)])

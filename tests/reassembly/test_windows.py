@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from session import flow
 
-from reassembly.builder import FIRST_WINDOW, OVERLAP, PART, WINDOW, Memory, Origin
+from reassembly.builder import PART, Memory, Origin
 from reassembly.limits import Limits
+from reassembly.windows import FIRST_WINDOW, OVERLAP, WINDOW, Windows
 
 
 class Shown:
@@ -29,8 +30,14 @@ class Shown:
 
 
 def opened(shown, kind="file", ahead=None, **limits):
-    memory = Memory(Limits(**limits), windows=shown, ahead=ahead)
+    memory = Memory(Limits(**limits), windows=Windows(shown.window), ahead=ahead)
     return Origin(flow(), memory).open(1, kind, "http", 7, name="a.bin", facts={"url.original": "/a.bin"})
+
+
+def write(builder, payload):
+    """A batch in which this came."""
+    builder.write(payload)
+    builder.origin.memory.windows.show()
 
 
 def begin(window):
@@ -47,7 +54,7 @@ def test_every_byte_is_shown_in_its_place_and_few_twice(written, in_memory, part
     whole = b""
     for size in written:
         chunk = os.urandom(size)
-        builder.write(chunk)
+        write(builder, chunk)
         whole += chunk
     end = 0
     for window in shown.windows:
@@ -68,14 +75,14 @@ def test_the_first_look_comes_soon():
     shown = Shown()
     builder = opened(shown)
     for _ in range(64):
-        builder.write(bytes(1024))
+        write(builder, bytes(1024))
     assert [begin(window) + window.size for window in shown.windows] == [4 << 10, 16 << 10, 64 << 10]
 
 
 def test_what_is_shown_says_what_it_is():
     shown = Shown()
     builder = opened(shown)
-    builder.write(bytes(5000))
+    write(builder, bytes(5000))
     (window,) = shown.windows
     done = builder.finish(9)
     assert (window.id, window.flow, window.direction, window.name) == (done.id, done.flow, 1, "a.bin")
@@ -86,17 +93,17 @@ def test_it_has_the_time_of_the_packet():
     shown = Shown()
     builder = opened(shown)
     builder.origin.memory.now = 12345
-    builder.write(bytes(5000))
+    write(builder, bytes(5000))
     assert shown.windows[0].time == 12345
 
 
 def test_of_a_mail_the_parts_are_shown_and_not_the_mail():
     shown = Shown()
     mail = opened(shown, kind="email")
-    mail.write(bytes(5000))
+    write(mail, bytes(5000))
     assert shown.windows == []
     part = mail.origin.inside(mail).open(1, "email_part", "smtp", 0)
-    part.write(bytes(5000))
+    write(part, bytes(5000))
     assert [window.id for window in shown.windows] == [part.id]
 
 
@@ -105,7 +112,7 @@ def test_members_of_a_finished_object_are_not_shown():
     builder = opened(shown)
     builder.write(b"x")
     member = Origin.of(builder.finish(0), builder.origin.memory).open(1, "member", "http", 0)
-    member.write(bytes(1 << 20))
+    write(member, bytes(1 << 20))
     assert shown.windows == []
 
 
@@ -113,3 +120,25 @@ def test_nobody_looks_where_nobody_asked():
     builder = Origin(flow(), Memory(Limits())).open(1, "file", "http", 0)
     builder.write(bytes(1 << 20))
     assert builder.finish(0).size == 1 << 20
+
+
+def test_much_at_a_time_is_shown_once():
+    shown = Shown()
+    builder = opened(shown)
+    for _ in range(64):
+        builder.write(bytes(WINDOW))
+    builder.origin.memory.windows.show()
+    builder.origin.memory.windows.show()
+    assert [(begin(window), window.size) for window in shown.windows] == [(0, 64 * WINDOW)]
+
+
+def test_what_ends_meanwhile_is_not_shown():
+    shown = Shown()
+    done, dropped = opened(shown), opened(shown)
+    for builder in (done, dropped):
+        builder.write(bytes(5000))
+    done.finish(9)
+    dropped.drop()
+    for builder in (done, dropped):
+        builder.origin.memory.windows.show()
+    assert shown.windows == []
