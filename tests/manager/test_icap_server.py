@@ -427,6 +427,18 @@ def test_a_stalling_proxy_gets_single_bytes_and_what_is_bad_is_cut(tmp_path, eic
             assert again.answer()[0] == 204
 
 
+def test_who_does_not_read_documents_or_is_gone_holds_nothing_up(tmp_path):
+    reading, writing = os.pipe()
+    with IcapServer(tmp_path, out=writing) as server, Asking(server.port) as proxy:
+        os.close(writing)
+        for number in range(200):  # a pipe holds some fifty documents
+            proxy.send(asked(body=CLEAN, fields=("Allow: 204",)))
+            assert proxy.answer()[0] == 204
+            if number == 150:
+                os.close(reading)
+        assert server.end()[0] == 0
+
+
 def test_nothing_of_it_is_root(server, proxy):
     proxy.send(asked(body=CLEAN, fields=("Allow: 204",)))
     assert proxy.answer()[0] == 204

@@ -26,10 +26,10 @@ YARA = '[[engine]]\nkind = "yara"\n'
 class IcapServer(Sensor):
     """One that runs. `icap`: lines of [icap]; `more`: of the rest of its settings."""
 
-    def __init__(self, folder, icap="", more=YARA):
+    def __init__(self, folder, icap="", more=YARA, out=subprocess.PIPE):
         self.port = free_port()
         (folder / "icap.toml").write_text(f'[icap]\nlisten = "{HOST}:{self.port}"\n{icap}\n{more}')
-        super().__init__(folder, "--config", "icap.toml", "--json", does="icap-server")
+        super().__init__(folder, "--config", "icap.toml", "--json", does="icap-server", out=out)
         assert f"listening on {HOST}:{self.port}" in self.said, self.said
 
     def documents(self, dataset, count=1, about=""):
