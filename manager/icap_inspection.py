@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     from engines.outcome import AnyPool, Scanned
 
 WAITING = 64  # objects that wait for their way to the engines
-TICK, LOOK = 0.02, 0.5  # seconds between two looks while something is held, and while nothing is
+TICK, LOOK = (
+    0.005,
+    0.5,
+)  # seconds between two looks while something is held (a cluster wakes nobody), and while nothing is
 BLOCKS = frozenset(("reset", "block_page"))  # what of a [[policy]] means here that it doesn't go on
 
 Handed: TypeAlias = "tuple[int, Object | FlowEnd | None]"

@@ -30,7 +30,7 @@ class IcapServer(Sensor):
         self.port = free_port()
         (folder / "icap.toml").write_text(f'[icap]\nlisten = "{HOST}:{self.port}"\n{icap}\n{more}')
         super().__init__(folder, "--config", "icap.toml", "--json", does="icap-server", out=out)
-        assert f"listening on {HOST}:{self.port}" in self.said, self.said
+        self.says(f"listening on {HOST}:{self.port}")
 
     def documents(self, dataset, count=1, about=""):
         """Those of a kind with a text in them, once there are so many."""
