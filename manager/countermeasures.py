@@ -173,7 +173,7 @@ class Countermeasures:
 
     def met(self, action: str, met: Met) -> None:
         """A worker has met something known, and acts on it."""
-        if met.flow.id in self._acted:
+        if met.flow.id in self._open:
             return
         self._acted[met.flow.id] = None
         _bound(self._acted)
@@ -232,7 +232,8 @@ def _judged(
     if whole is not None and whole.missing:  # it may have come to its end all the same
         return "failed", "bytes of it passed unseen: nobody knows that it was stopped"
     if not last.complete:
-        return "confirmed", None
+        begun = whole is not None and action.kind == "block_page"
+        return "confirmed", "the answer began before the page: it was reset" if begun else None
     if last.time <= report.time:
         return "late", "its last byte was there before the frame"
     return "failed", "the flow went on to the last byte"
@@ -241,7 +242,7 @@ def _judged(
 def _is_whole(target: Object, product: Object) -> bool:
     """Whether this is what was to be stopped: the object itself, the mail that it is a part of, or the answer."""
     if target.cut == BLOCKED:
-        return product.direction == target.direction and product.began >= target.began
+        return product.direction == target.direction
     return product.id == target.id or (target.depth > 0 and product.kind == "email")
 
 
