@@ -1,0 +1,105 @@
+"""A sensor with countermeasures at a SPAN port: started for a measurement, ended after it, and what it says it did."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
+from downloads import RULE
+from span import Span, run
+
+ROOT = Path(__file__).parents[1]
+TRANSFERS = str(ROOT / "bench" / "transfers.py")
+MOST = 180.0  # seconds that a client may take
+SETTLES = 5.0  # seconds in which a flow that was stopped is known to be over
+ROOTLESS = "root is needed: the networks are namespaces"
+SETTINGS = """
+[[engine]]
+name = "yara"
+kind = "yara"
+rules = ["rules.yar"]
+[[policy]]
+when = { verdict = "malicious" }
+do = ["reset"]
+[countermeasures]
+mode = "enforce"
+per_second = 1000.0
+per_host = 60000.0
+hosts = 10000
+"""
+
+
+@contextmanager
+def watched(folder: Path, port: str, rule: str = RULE) -> Iterator[list[dict[str, Any]]]:
+    """A sensor watches; the list has its documents when it has ended. What frames it sends is not limited."""
+    folder.mkdir()
+    (folder / "rules.yar").write_text(rule)
+    (folder / "tapscan.toml").write_text(SETTINGS)
+    documents: list[dict[str, Any]] = []
+    sensor = _sensor(folder, port)
+    try:
+        yield documents
+        time.sleep(SETTLES)
+    finally:
+        sensor.send_signal(signal.SIGTERM)
+        sensor.communicate()
+    documents += map(json.loads, (folder / "out").read_text().splitlines())
+
+
+def actions(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What it says it did."""
+    return [one["tapscan"]["action"] for one in documents if one["event"]["dataset"] == "tapscan.action"]
+
+
+def claimed(documents: list[dict[str, Any]]) -> int:
+    """For how many flows it says that it has sent frames."""
+    return sum(one["frames"] > 0 for one in actions(documents))
+
+
+def shaped(span: Span, namespace: str, rate: str, burst: str = "64kb") -> None:
+    """What is sent from there goes in frames as they are on a cable, and not faster than that."""
+    run(*span.inside(namespace, "ethtool", "-K", "eth0", "tso", "off", "gso", "off"))
+    if rate != "unshaped":
+        shape = "tbf", "rate", rate, "burst", burst, "latency", "50ms"
+        run(*span.inside(namespace, "tc", "qdisc", "add", "dev", "eth0", "root", *shape))
+
+
+@contextmanager
+def served(span: Span, role: str, *words: object) -> Iterator[list[str]]:
+    """A server of `transfers` at that end; the list has what it has printed when it has ended."""
+    argv = span.inside(span.server, sys.executable, TRANSFERS, role, span.SERVER, *map(str, words))
+    said: list[str] = []
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline() == "ready\n"
+        try:
+            yield said
+        finally:
+            server.kill()
+        said += server.stdout.read().splitlines()
+
+
+def transfer(span: Span, role: str, *words: object) -> str:
+    """What a client of `transfers` prints."""
+    argv = span.inside(span.client, sys.executable, TRANSFERS, role, span.SERVER, *map(str, words))
+    return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=MOST).stdout
+
+
+def _sensor(folder: Path, port: str) -> subprocess.Popen[str]:
+    words = [sys.executable, "-m", "manager.cli", "sensor", "-i", port, "--json", "--config", "tapscan.toml"]
+    given = os.environ | {"XDG_STATE_HOME": str(folder), "PYTHONPATH": str(ROOT)}
+    with (folder / "out").open("w") as out:  # a pipe that nobody reads would hold it up
+        sensor = subprocess.Popen(words, cwd=folder, env=given, stdout=out, stderr=subprocess.PIPE, text=True)
+    assert sensor.stderr is not None
+    while "watching" not in sensor.stderr.readline():
+        pass
+    return sensor
