@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engines.outcome import Latency, Scanned
 from manager.action import Action, Mode, Outcome, Report
@@ -20,6 +20,7 @@ from manager.policy import Decision, Policy
 from reassembly.acting import Order
 from reassembly.events import Flow, FlowEnd
 from reassembly.objects import Content, Object
+from reassembly.windows import FIRST_WINDOW
 from sensor.noun import state
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Countermeasures:
         self._reports = reports
         self._open: dict[str, _Tried] = {}  # by flow
         self._acted: dict[str, None] = {}  # flows: each once
+        self._over: dict[str, Object] = {}  # by id: objects that have ended, while a window of them is looked at
         self._stopped: dict[tuple[str, str], Action] = {}  # by client and what it wanted
         self._finished: list[Action] = []
 
@@ -140,10 +142,14 @@ class Countermeasures:
             self._finished.append(replace(action, outcome="late", reason="the flow was over by then"))
         else:
             begin = target.missing[0][1] if target.cut == "window" and target.missing else 0
-            self._open[flow.id] = _Tried(action, begin + target.size)
+            whole = self._over.get(target.parent or "") or self._over.get(target.id)
+            self._open[flow.id] = _Tried(action, begin + target.size, whole=whole)
             self._end(Order(key, flow, target.direction))
 
     def _follow(self, product: Object) -> None:
+        if product.size >= FIRST_WINDOW:  # of others there are no windows
+            self._over[product.id] = replace(product, content=Content(product.size))
+            _bound(self._over)
         if (tried := self._open.get(product.flow.id)) is not None and _is_whole(tried.action.target, product):
             tried.whole = product
         if self._stopped and product.complete and (first := self._stopped.get(_wanted(product))) is not None:
@@ -201,6 +207,6 @@ def _wanted(product: Object) -> tuple[str, str]:
     return product.flow.ip(1 - product.direction), str(facts.get("url.original") or product.name or "")
 
 
-def _bound(kept: dict[str, None] | dict[tuple[str, str], Action]) -> None:
+def _bound(kept: dict[Any, Any]) -> None:
     if len(kept) > MOST:
-        del kept[next(iter(kept))]  # type: ignore[arg-type]
+        del kept[next(iter(kept))]
