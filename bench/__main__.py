@@ -32,6 +32,7 @@ from bench import (
     start,
     stopping,
     stopping_mail,
+    stopping_suricata,
     workers,
 )
 from bench.collection import HERE, Captures
@@ -58,6 +59,7 @@ GROUPS: dict[str, Group] = {
     "start": start.figures,
     "stopping": stopping.figures,
     "stopping-mail": stopping_mail.figures,
+    "stopping-suricata": stopping_suricata.figures,
 }
 
 

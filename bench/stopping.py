@@ -1,6 +1,7 @@
 """Downloads that hold a marker, past a SPAN port: how many the sensor stops, as their receiver sees it.
 
-"claimed": frames were sent for it; "real": the receiver has not got all of it.
+"claimed": frames were sent for it, and whether the sensor says that it was stopped; "real": the receiver has not got
+all of it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 from bench.collection import Captures
 from bench.figures import Figure
-from bench.watching import ROOTLESS, Span, actions, claimed, shaped, watched
+from bench.watching import ROOTLESS, Span, actions, claims, shaped, watched
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 from downloads import MARKER_AT, SIZE, download, fetched
@@ -32,9 +33,9 @@ def figures(_: Captures, home: Path) -> Iterator[Figure]:
         got, documents = _run(home / rate, rate)
         past = [count - MARKER_AT for count in got]
         real = sum(count < SIZE for count in got)
-        how = f"real {real} of {len(got)}, claimed {claimed(documents)}; "
+        how = f"real {real} of {len(got)}, {claims(documents)}; "
         how += f"past the marker {statistics.median(past) / 1000:.0f} kB"
-        yield Figure(f"downloads stopped, {rate}", real / len(got), "", goal, must, how, rising=True)
+        yield Figure(f"downloads stopped, {rate}", real / len(got), "of all", goal, must, how, rising=True)
         waits = [one["latency"] / 1e6 for one in actions(documents) if "latency" in one]
         if waits and rate == "100mbit":
             how = f"{len(waits)} actions, slowest {max(waits):.1f} ms"

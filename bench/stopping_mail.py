@@ -1,6 +1,6 @@
 """Mails with a bad attachment, past a SPAN port: how many a server accepts though the sensor acts.
 
-"claimed": frames were sent for it; "real": the server has not handed it over.
+"claimed": as in `stopping`; "real": the server has not handed it over.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.collection import Captures
 from bench.figures import Figure
-from bench.watching import ROOTLESS, Span, claimed, served, shaped, transfer, watched
+from bench.watching import ROOTLESS, Span, claims, served, shaped, transfer, watched
 
 MAILS = 100
 RATES = {"100mbit": 2, "500mbit": None, "unshaped": None}  # must; faster, a mail is there within 5 ms
@@ -28,5 +28,5 @@ def figures(_: Captures, home: Path) -> Iterator[Figure]:
             shaped(span, span.client, rate)
             with served(span, "mails") as accepted:
                 transfer(span, "mail", MAILS)
-        how = f"stopped: real {MAILS - len(accepted)}, claimed {claimed(documents)}; attachment of 300 kB"
+        how = f"stopped: real {MAILS - len(accepted)}, {claims(documents)}; attachment of 300 kB"
         yield Figure(name, len(accepted), "", 0, must, how)

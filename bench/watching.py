@@ -56,13 +56,15 @@ def watched(folder: Path, port: str, rule: str = RULE) -> Iterator[list[dict[str
 
 
 def actions(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What it says it did."""
-    return [one["tapscan"]["action"] for one in documents if one["event"]["dataset"] == "tapscan.action"]
+    """What it says it did, each in its last revision."""
+    done = [one["tapscan"]["action"] for one in documents if one["event"]["dataset"] == "tapscan.action"]
+    return [*{one["id"]: one for one in done}.values()]
 
 
-def claimed(documents: list[dict[str, Any]]) -> int:
-    """For how many flows it says that it has sent frames."""
-    return sum(one["frames"] > 0 for one in actions(documents))
+def claims(documents: list[dict[str, Any]]) -> str:
+    """For how many flows it says that it has sent frames, and of which that this has stopped them."""
+    sent = [one["outcome"] for one in actions(documents) if one["frames"] > 0]
+    return f"claimed {len(sent)} ({sent.count('confirmed')} confirmed)"
 
 
 def shaped(span: Span, namespace: str, rate: str, burst: str = "64kb") -> None:
