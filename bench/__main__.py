@@ -31,6 +31,7 @@ from bench import (
     spool,
     start,
     stopping,
+    stopping_forged,
     stopping_mail,
     stopping_suricata,
     workers,
@@ -59,6 +60,7 @@ GROUPS: dict[str, Group] = {
     "start": start.figures,
     "stopping": stopping.figures,
     "stopping-mail": stopping_mail.figures,
+    "stopping-forged": stopping_forged.figures,
     "stopping-suricata": stopping_suricata.figures,
 }
 

@@ -90,10 +90,24 @@ def served(span: Span, role: str, *words: object) -> Iterator[list[str]]:
         said += server.stdout.read().splitlines()
 
 
-def transfer(span: Span, role: str, *words: object) -> str:
-    """What a client of `transfers` prints."""
+@contextmanager
+def transferring(span: Span, role: str, *words: object) -> Iterator[list[str]]:
+    """A client of `transfers` at the other end; the list has what it has printed when it has ended by itself."""
     argv = span.inside(span.client, sys.executable, TRANSFERS, role, span.SERVER, *map(str, words))
-    return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=MOST).stdout
+    said: list[str] = []
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as client:
+        try:
+            yield said
+            said += client.communicate(timeout=MOST)[0].splitlines()
+        finally:
+            client.kill()
+
+
+def transfer(span: Span, role: str, *words: object) -> list[str]:
+    """What a client prints."""
+    with transferring(span, role, *words) as said:
+        pass
+    return said
 
 
 def _sensor(folder: Path, port: str) -> subprocess.Popen[str]:

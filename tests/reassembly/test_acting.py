@@ -206,6 +206,13 @@ def forged(side, payload, seq, ack, flags, port):
     return ether(ipv4(body, "10.9.9.9", "10.0.0.2"))
 
 
+def test_nothing_is_done_about_a_connection_into_which_someone_may_have_put_something(wire):
+    wire.download()
+    elsewhere = 3_000_000_000
+    wire.say(*(segment(1, b"forged", elsewhere + 6 * at, elsewhere) for at in range(20)))
+    assert wire.order() == []
+
+
 def test_who_answers_a_forged_handshake_ends_it(wire):
     """The server answers the one whose address was forged; he has asked for nothing and resets, as hosts do."""
     wire.say(segment(0, b"", 99, 0, SYN), segment(1, b"", 499, 100, SYN | ACK), segment(0, b"", 100, 0, RST))

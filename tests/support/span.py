@@ -69,6 +69,11 @@ class Span:
     def down(self):
         run("ip", "link", "set", self.port, "down")
 
+    def further(self, name):
+        """One more cable to the switch: whose end that is sends to all and hears all."""
+        self._cable(name + "p", name)
+        run("ip", "link", "set", name, "up")
+
     def mtu(self, size):
         """The longest frame of all cables."""
         for name in (self.server, self.client):
