@@ -34,6 +34,7 @@ from bench import (
     stopping_forged,
     stopping_mail,
     stopping_suricata,
+    stopping_ways,
     workers,
 )
 from bench.collection import HERE, Captures
@@ -60,6 +61,7 @@ GROUPS: dict[str, Group] = {
     "start": start.figures,
     "stopping": stopping.figures,
     "stopping-mail": stopping_mail.figures,
+    "stopping-ways": stopping_ways.figures,
     "stopping-forged": stopping_forged.figures,
     "stopping-suricata": stopping_suricata.figures,
 }

@@ -52,12 +52,12 @@ def figures(_: Captures, home: Path) -> Iterator[Figure]:
             run("tcpreplay", "--preload-pcap", "-q", f"--intf1={device}", f"--pps={PACE}", str(home / "forged.pcap"))
     came, seen = int(got[0]), [one["tapscan"]["sensor"] for one in documents if "sensor" in one["tapscan"]]
     packets, lost = (sum(one[key] for one in seen) for key in ("packets", "lost_packets"))
-    acted = [one["frames"] for one in actions(documents)]
+    frames = [one["frames"] for one in actions(documents)]
     how = (
-        f"claimed {sum(acted)} frames for {len(acted):,} findings; real: the download got {came:,} of {SIZE:,} bytes; "
+        f"real: a download got {came:,} of {SIZE:,} bytes; claimed {sum(frames)} frames for {len(frames):,} findings; "
     )
     how += f"the sensor took {packets:,} packets and lost {lost:,}"
-    yield Figure(name, sum(count > 0 for count in acted) + (came < SIZE), "", 0, 0, how)
+    yield Figure(name, sum(count > 0 for count in frames) + (came < SIZE), "", 0, 0, how)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ python transfers.py ROLE ADDRESS ...
                           prints "ready", and for each upload how many bytes of it came
     get PATH [NTH [PORT]] prints how many bytes of it came, as the NTH response of its connection
     put SIZE AT           uploads what /bad is
+    rtt                   prints the milliseconds that the median of a few connections took to be there
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import contextlib
 import http.server
 import smtplib
 import socket
+import statistics
 import sys
 import threading
 import time
@@ -28,7 +30,7 @@ from downloads import MARKER
 
 ATTACHED = 225_000  # bytes: 300 kB as base64
 STEP = 16384  # bytes that are written at once, where there is a rate
-PATIENCE = 20.0  # seconds until a client gives up
+PATIENCE = 5.0  # seconds until a client gives up
 
 
 def say(word: object) -> None:
@@ -112,6 +114,16 @@ def put(address: str, size: str, at: str) -> None:
         link.recv(1000)
 
 
+def rtt(address: str) -> None:
+    """One is a round trip."""
+    took = []
+    for _ in range(5):
+        begun = time.monotonic()
+        _connected(address).close()
+        took.append(time.monotonic() - begun)
+    say(f"{1000 * statistics.median(took):.1f}")
+
+
 def bad(size: int, at: int) -> bytes:
     """With the marker."""
     return bytes(at) + MARKER.encode() + bytes(size - at - len(MARKER))
@@ -152,4 +164,4 @@ def _letter() -> EmailMessage:
 
 
 if __name__ == "__main__":
-    {"mails": mails, "mail": mail, "web": web, "get": get, "put": put}[sys.argv[1]](*sys.argv[2:])
+    {"mails": mails, "mail": mail, "web": web, "get": get, "put": put, "rtt": rtt}[sys.argv[1]](*sys.argv[2:])

@@ -20,6 +20,7 @@ from span import Span, run
 ROOT = Path(__file__).parents[1]
 TRANSFERS = str(ROOT / "bench" / "transfers.py")
 MOST = 180.0  # seconds that a client may take
+KINDS = '"dataset":"tapscan.action"', '"dataset":"tapscan.sensor"'
 SETTLES = 5.0  # seconds in which a flow that was stopped is known to be over
 ROOTLESS = "root is needed: the networks are namespaces"
 SETTINGS = """
@@ -40,7 +41,7 @@ hosts = 10000
 
 @contextmanager
 def watched(folder: Path, port: str, rule: str = RULE) -> Iterator[list[dict[str, Any]]]:
-    """A sensor watches; the list has its documents when it has ended. What frames it sends is not limited."""
+    """A sensor watches; the list has its documents of KINDS when it has ended. What frames it sends is not limited."""
     folder.mkdir()
     (folder / "rules.yar").write_text(rule)
     (folder / "tapscan.toml").write_text(SETTINGS)
@@ -52,7 +53,8 @@ def watched(folder: Path, port: str, rule: str = RULE) -> Iterator[list[dict[str
     finally:
         sensor.send_signal(signal.SIGTERM)
         sensor.communicate()
-    documents += map(json.loads, (folder / "out").read_text().splitlines())
+    with (folder / "out").open() as out:  # there may be very many of other kinds
+        documents += [json.loads(line) for line in out if any(kind in line for kind in KINDS)]
 
 
 def actions(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -76,9 +78,26 @@ def shaped(span: Span, namespace: str, rate: str, burst: str = "64kb") -> None:
 
 
 @contextmanager
-def served(span: Span, role: str, *words: object) -> Iterator[list[str]]:
+def far(span: Span, delay: float) -> Iterator[None]:
+    """Each direction between the server and the switch, where the sensor is, takes `delay` ms."""
+    for namespace in (span.server, span.client):
+        run(*span.inside(namespace, "ethtool", "-K", "eth0", "tx", "off"))
+    name = span.port.replace("tsp", "tsd")
+    argv = [sys.executable, str(ROOT / "bench" / "delay.py"), *span.cut(name), str(delay)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as cable:
+        assert cable.stdout is not None
+        assert cable.stdout.readline() == "ready\n"
+        try:
+            yield
+        finally:
+            cable.kill()
+            run("ip", "link", "del", name)
+
+
+@contextmanager
+def served(span: Span, role: str, *words: object, address: str = Span.SERVER) -> Iterator[list[str]]:
     """A server of `transfers` at that end; the list has what it has printed when it has ended."""
-    argv = span.inside(span.server, sys.executable, TRANSFERS, role, span.SERVER, *map(str, words))
+    argv = span.inside(span.server, sys.executable, TRANSFERS, role, address, *map(str, words))
     said: list[str] = []
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
@@ -91,9 +110,9 @@ def served(span: Span, role: str, *words: object) -> Iterator[list[str]]:
 
 
 @contextmanager
-def transferring(span: Span, role: str, *words: object) -> Iterator[list[str]]:
+def transferring(span: Span, role: str, *words: object, address: str = Span.SERVER) -> Iterator[list[str]]:
     """A client of `transfers` at the other end; the list has what it has printed when it has ended by itself."""
-    argv = span.inside(span.client, sys.executable, TRANSFERS, role, span.SERVER, *map(str, words))
+    argv = span.inside(span.client, sys.executable, TRANSFERS, role, address, *map(str, words))
     said: list[str] = []
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as client:
         try:
@@ -103,9 +122,9 @@ def transferring(span: Span, role: str, *words: object) -> Iterator[list[str]]:
             client.kill()
 
 
-def transfer(span: Span, role: str, *words: object) -> list[str]:
+def transfer(span: Span, role: str, *words: object, address: str = Span.SERVER) -> list[str]:
     """What a client prints."""
-    with transferring(span, role, *words) as said:
+    with transferring(span, role, *words, address=address) as said:
         pass
     return said
 

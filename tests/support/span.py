@@ -74,6 +74,12 @@ class Span:
         self._cable(name + "p", name)
         run("ip", "link", "set", name, "up")
 
+    def cut(self, name):
+        """The server's cable, cut in two: its end, and that of a further cable to the switch."""
+        run("ip", "link", "set", self.server + "p", "nomaster")
+        self.further(name)
+        return self.server + "p", name
+
     def mtu(self, size):
         """The longest frame of all cables."""
         for name in (self.server, self.client):
