@@ -14,6 +14,7 @@ from bench.figures import Figure
 from bench.watching import ROOTLESS, Span, claims, served, shaped, transfer, watched
 
 MAILS = 100
+BURST = "5kb"  # a card sends frame by frame: what goes out at once is as good as received
 RATES = {"100mbit": 2, "500mbit": None, "unshaped": None}  # must; faster, a mail is there within 5 ms
 
 
@@ -25,7 +26,7 @@ def figures(_: Captures, home: Path) -> Iterator[Figure]:
             yield Figure(name, None, "", 0, must, ROOTLESS)
             continue
         with Span() as span, watched(home / rate, span.port) as documents:
-            shaped(span, span.client, rate)
+            shaped(span, span.client, rate, BURST)
             with served(span, "mails") as accepted:
                 transfer(span, "mail", MAILS)
         how = f"stopped: real {MAILS - len(accepted)}, {claims(documents)}; attachment of 300 kB"

@@ -99,7 +99,8 @@ def served(span: Span, role: str, *words: object, address: str = Span.SERVER) ->
     """A server of `transfers` at that end; the list has what it has printed when it has ended."""
     argv = span.inside(span.server, sys.executable, TRANSFERS, role, address, *map(str, words))
     said: list[str] = []
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as server:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}  # it says there that a client was reset
+    with subprocess.Popen(argv, text=True, **pipes) as server:
         assert server.stdout is not None
         assert server.stdout.readline() == "ready\n"
         try:
