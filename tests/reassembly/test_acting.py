@@ -12,6 +12,7 @@ from reassembly.builder import Memory
 from reassembly.events import FlowEnd
 from reassembly.flows import FlowTable
 from reassembly.limits import Limits
+from reassembly.objects import Object
 from sensor.captures import open_capture
 from sensor.marks import Mark
 from sensor.packets import ACK, FIN, RST, SYN
@@ -168,6 +169,16 @@ def test_a_flow_that_falls_silent_after_it_has_ended(wire):
     assert (end.flow.id, end.how) == (flow.id, "reset")
     assert not wire.acting._flows
     assert not wire.acting._ends
+
+
+def test_flows_that_were_reset_end_one_by_one_and_not_with_the_next_sweep(wire):
+    wire.download()
+    wire.say(segment(1, seq=2500, ack=118, flags=RST | ACK), after=500)
+    other = ether(ipv4(tcp(b"", 41000, 80, 99, 0, SYN), ORIG[0], RESP[0]))
+    wire.say(other, after=700)  # a sweep, too early
+    assert wire.products == []
+    wire.say(other, after=600)
+    assert [one.cut for one in wire.products if type(one) is Object] == ["reset"]
 
 
 ALONE = [(0, 99, 0, SYN), (0, 100, 0, 0)]
