@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 EDITABLE := --constraint constraints.txt --config-settings editable_mode=compat --editable
 MINUTES ?= 10
 DEMO := build/demo.pcap
-DEBIAN := clamav-daemon clamav default-jre-headless ethtool iproute2 linux-libc-dev maven openssl rsyslog tshark
+DEBIAN := c-icap clamav-daemon clamav default-jre-headless ethtool iproute2 linux-libc-dev maven openssl rsyslog squid tshark
 COVERED := --cov=reassembly --cov=engines --cov-branch --cov-report=term:skip-covered --cov-fail-under=90
 
 .PHONY: demo test lint format bench soak kibana clean packages

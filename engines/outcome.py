@@ -10,7 +10,7 @@ from typing import Protocol
 
 from engines.lane import Job
 from engines.verdicts import Verdict
-from reassembly.builder import Ahead
+from reassembly.growing import Ahead
 from reassembly.objects import Object
 from sensor.noun import noun
 

@@ -17,8 +17,8 @@ from engines.lane import Job
 from engines.outcome import AnyPool, Latency, Scanned, latency
 from engines.spill import Spill, Ticket
 from engines.verdicts import ENDED, OVERLOAD, Verdict
-from reassembly.builder import Ahead
 from reassembly.events import Flow
+from reassembly.growing import Ahead
 from reassembly.objects import Content, Object
 from sensor.noun import noun, state
 

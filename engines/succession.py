@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from engines.outcome import AnyPool, Scanned
-from reassembly.builder import Ahead
+from reassembly.growing import Ahead
 from reassembly.objects import Object
 from sensor.noun import state
 

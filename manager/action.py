@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 from engines.verdicts import Verdict
 from reassembly.events import Flow
 from reassembly.objects import Object
-from sensor.frames import Frame
+from sensor.frames import Frame, Notice
 from sensor.noun import noun
 
 Mode: TypeAlias = Literal["observe", "dry_run", "enforce"]
@@ -50,6 +50,7 @@ class Request:
     flow: Flow
     frames: tuple[Frame, ...]
     interface: str  # where the flow came in
+    notice: Notice | None = None  # the last frame carries the page that says this
 
 
 @noun

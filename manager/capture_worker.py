@@ -30,6 +30,7 @@ from manager.privileges import give_up, named
 from manager.settings import Settings
 from reassembly.acting import Order
 from reassembly.builder import Memory
+from reassembly.known import Known
 from reassembly.protocols import ORDER, speakers
 from reassembly.windows import Windows
 from sensor.noun import noun
@@ -94,10 +95,10 @@ def _source(task: Task, channel: int) -> Source:
 def _work(source: Source, task: Task, sender: Sender) -> None:
     memory = Memory(task.settings.limits, task.settings.sensor.temporary, ahead=sender if task.ahead else None)
     table = flow_table(task.settings, memory, overlap_policies(task.settings), None)
-    hand = None if task.countering is None else Hand(task.countering)
-    windows = Windows(sender.window)
+    known, windows = Known(), Windows(sender.window)
+    hand = None if task.countering is None else Hand(task.countering, known)
     if hand is not None:
-        memory.windows, table.acting = windows, hand.acting
+        memory.known, memory.windows, table.acting = known, windows, hand.acting
 
     overload, ordered = Overload(task.settings.overload), 0
     bystanders = table.bystanders
@@ -121,12 +122,15 @@ def _work(source: Source, task: Task, sender: Sender) -> None:
         ordered = sender.ordered(ordered)
         handed, sender.handed = sender.handed, []
         for one in handed:
-            if not isinstance(one, Order):
+            if isinstance(one, Known):
+                known.change(one)
+            elif not isinstance(one, Order):
                 change(one, source, table, memory)
             elif hand is not None:
                 hand.order(one, source.now())
         if hand is not None:
             hand.flush()
+            sender.met(hand.met())
         level = overload.look({"packets": source.backlog} | table.fullness, now)
         bystanders.admitted = LEVELS[max(level, ordered)]
         if now - said > PAUSE:

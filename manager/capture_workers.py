@@ -22,8 +22,9 @@ from manager.children import Kills, Process, Start, how
 from manager.pipeline import Arrived
 from manager.settings import Settings
 from reassembly.acting import Order
-from reassembly.builder import Ahead
 from reassembly.events import Flow, FlowEnd
+from reassembly.growing import Ahead
+from reassembly.known import Known, Met
 from reassembly.objects import Object
 from sensor.noun import state
 
@@ -59,6 +60,7 @@ class Workers:
     def __init__(self, tasks: Sequence[Task], ahead: Ahead | None, start: Start, bell: Bell | None = None) -> None:
         self.died = 0
         self.windows: list[Object] = []  # of objects that are still arriving, for who takes them
+        self.met: list[tuple[str, Met]] = []  # what was known to be bad, with the action on it, for the same
         self.bell = bell or Bell()
         self._begin = start
         self._kills = Kills()
@@ -69,6 +71,7 @@ class Workers:
         self._workers = [_Worker(replace(task, ahead=ahead is not None)) for task in tasks]
         self._deadline: float | None = None  # once they are told to stop
         self._level = 0
+        self._known = Known()
         self._first: list[Arrived] = []  # what came before all captured
         for worker in self._workers:
             self._start(worker)
@@ -131,6 +134,13 @@ class Workers:
             if worker.receiver is not None:
                 worker.receiver.hand(order)
 
+    def know(self, known: Known) -> None:
+        """Tells all of them, and those that are started from now on, what is to be acted on as soon as it is met."""
+        self._known = known
+        for worker in self._workers:
+            if worker.receiver is not None:
+                worker.receiver.hand(known)
+
     def change(self, settings: Settings) -> None:
         """Gives all of them other settings, and those that are started from now on."""
         for worker in self._workers:
@@ -163,6 +173,8 @@ class Workers:
         worker.process = process
         worker.receiver, worker.said, worker.up, worker.retry_at = Receiver(ours), Said(), False, 0.0
         worker.receiver.order(self._level)
+        if self._known:
+            worker.receiver.hand(self._known)
         worker.heard = time.monotonic() + START - STUCK
         self._selector.register(ours, selectors.EVENT_READ, worker)
 
@@ -199,6 +211,8 @@ class Workers:
                 self._ahead.part(key, begin, piece)
             case ("window", Object() as target):
                 self.windows.append(target)
+            case ("met", str() as action, Met() as met):
+                self.met.append((action, met))
             case ("forget", key) if self._ahead is not None:
                 self._ahead.forget(key)
         return None

@@ -14,18 +14,22 @@ import mmap
 import os
 import pickle
 import socket
+import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import field, replace
 from typing import IO, Any, cast
 
 from reassembly.events import Flow, FlowEnd
+from reassembly.known import Listed, Met
 from reassembly.objects import Content, Object
 from sensor.files import write_all
 from sensor.noun import noun
 
 INLINE = 32 << 10  # bytes of an object that travel within the message
 MESSAGE = 96 << 10  # bytes of one, about; the system's default for sockets is twice that
+_INT = 4  # bytes of a descriptor
+_ONE_FILE = socket.CMSG_SPACE(_INT)
 DESCRIPTORS = 128  # of one message; the kernel takes 253 (SCM_MAX_FD)
 
 
@@ -80,7 +84,7 @@ class Sender:
             self._row((arrived, _bare(product), "memory"), 1000)
 
     def part(self, key: str, begin: int, piece: bytes) -> None:
-        """A part of an object that is still arriving (`reassembly.builder.Ahead`)."""
+        """A part of an object that is still arriving (`reassembly.growing.Ahead`)."""
         self._attach(_memory(piece))
         self._row(("part", key, begin), 100)
 
@@ -93,6 +97,11 @@ class Sender:
         with target.content.view() as view:
             self._attach(_memory(view))
         self._row(("window", _bare(target)), 1000)
+
+    def met(self, met: Iterable[tuple[str, Met]]) -> None:
+        """What is known to be bad was met, and is acted on."""
+        for action, one in met:
+            self._row(("met", action, one), 1000)
 
     def say(self, said: Said) -> None:
         """Goes out at once, with all before it."""
@@ -120,8 +129,13 @@ class Sender:
         What it has handed over (`Receiver.hand`) is in `handed`, the last one last.
         """
         with contextlib.suppress(BlockingIOError):
-            while said := self._out.recv(2 * MESSAGE, socket.MSG_DONTWAIT):
-                if len(said) > 1:
+            # `socket.recv_fds` takes no heed of its flags (python/cpython#95876)
+            while (heard := self._out.recvmsg(2 * MESSAGE, _ONE_FILE, socket.MSG_DONTWAIT))[0]:
+                said, attached = heard[:2]
+                if attached:
+                    with _mapped(int.from_bytes(attached[0][2][:_INT], sys.byteorder)) as view:
+                        self.handed.append(pickle.loads(view))
+                elif len(said) > 1:
                     self.handed.append(pickle.loads(said))
                 else:
                     before = said[0]
@@ -150,13 +164,21 @@ class Receiver:
 
     def hand(self, what: object) -> None:
         """Gives the worker something to know."""
+        text = pickle.dumps(what, pickle.HIGHEST_PROTOCOL)
         with contextlib.suppress(OSError):
-            self.socket.send(pickle.dumps(what), socket.MSG_DONTWAIT)
+            if len(text) <= MESSAGE:
+                self.socket.send(text, socket.MSG_DONTWAIT)
+                return
+            memory = _memory(text)
+            try:
+                attached = socket.SOL_SOCKET, socket.SCM_RIGHTS, memory.to_bytes(_INT, sys.byteorder)
+                self.socket.sendmsg([b"in memory"], [attached], socket.MSG_DONTWAIT)
+            finally:
+                os.close(memory)
 
     def heard(self) -> list[Any] | None:
-        """A message: (arrived, product), `Said`, ("part", key, begin, bytes), ("forget", key), ("window", object).
-
-        None at the end.
+        """A message: (arrived, product), `Said`, ("part", key, begin, bytes), ("forget", key), ("window", object),
+        ("met", action, Met). None at the end.
 
         Raises one of `REFUSED` for what no worker of ours would say.
         """
@@ -190,7 +212,7 @@ class _Careful(pickle.Unpickler):
             raise pickle.UnpicklingError(f"{module}.{name} is none of what workers say") from None
 
 
-_KNOWN = {(one.__module__, one.__name__): one for one in (Object, Content, Flow, FlowEnd, Said, Counter)}
+_KNOWN = {(one.__module__, one.__name__): one for one in (Object, Content, Flow, FlowEnd, Said, Counter, Met, Listed)}
 
 
 def _bare(target: Object) -> Object:

@@ -14,6 +14,7 @@ from manager import VERSION
 from manager.arguments import Parser, command, takes_config
 from manager.cli_actions import action_commands
 from manager.cli_elastic import elastic_commands
+from manager.cli_icap import icap_commands
 from manager.cli_kibana import kibana_commands
 from manager.options import Options, Stop
 
@@ -147,6 +148,7 @@ def parser() -> Parser:
     sensor = command(commands, "sensor", _sensor, words, LIVE)
     _takes_interfaces(sensor)
     _takes_rules(sensor)
+    icap_commands(commands)
     words = "Says what this tap protects: what was scanned, what was not and why, over any time."
     _takes_period(command(commands, "coverage", _coverage, words, "Exit code: 0, or 2 when nothing is known."))
     words = "Tries every engine: version, database and its age, time for a clean and for the EICAR sample."

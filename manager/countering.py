@@ -8,6 +8,7 @@ import socket
 
 from manager.action import Request
 from reassembly.acting import Acting, Order
+from reassembly.known import Known, Met
 from sensor.marks import Mark
 from sensor.noun import noun
 
@@ -24,8 +25,8 @@ class Countering:
 class Hand:
     """Carries out orders on the flows of a table."""
 
-    def __init__(self, countering: Countering) -> None:
-        self.acting = Acting(Mark(countering.secret))
+    def __init__(self, countering: Countering, known: Known) -> None:
+        self.acting = Acting(Mark(countering.secret), known)
         self._interface = countering.interface
         self._requests = socket.socket(fileno=countering.requests)
 
@@ -33,10 +34,15 @@ class Hand:
         """`now`: ns since 1970 by the clock of packets."""
         self.acting.order(order, now)
 
+    def met(self) -> list[tuple[str, Met]]:
+        """What was met since the last call, with the action on it."""
+        met, self.acting.met = self.acting.met, []
+        return met
+
     def flush(self) -> None:
         """Sends what there is. Where the injector doesn't keep up, a request is lost: it would come too late."""
         sendings, self.acting.sendings = self.acting.sendings, []
         for one in sendings:
-            request = Request(one.action, one.flow, one.frames, self._interface)
+            request = Request(one.action, one.flow, one.frames, self._interface, one.notice)
             with contextlib.suppress(OSError):
                 self._requests.send(pickle.dumps(request, pickle.HIGHEST_PROTOCOL), socket.MSG_DONTWAIT)

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from manager.action import Request
 from manager.request_checks import flaw, key_of, macs_of
 from manager.settings import CountermeasureSettings
+from reassembly.events import Flow
 from sensor.noun import noun, state
 
 NS = 1_000_000_000
@@ -75,12 +76,18 @@ class Lists:
         for port in (flow.orig_port, flow.resp_port):
             if port in self.ports:
                 return f"port {port} is allowed"
+        if (why := self.of_ends(flow)) is not None:
+            return why
+        for found in macs_of(request) & self.macs:
+            return f"{found.hex(':')} is allowed"
+        return None
+
+    def of_ends(self, flow: Flow) -> str | None:
+        """Which of its addresses is on a list."""
         for packed in (flow.orig_ip, flow.resp_ip):
             address = ipaddress.ip_address(packed)
             if any(address in network for network in self.networks):
                 return f"{address} is allowed"
-        for found in macs_of(request) & self.macs:
-            return f"{found.hex(':')} is allowed"
         return None
 
 

@@ -17,7 +17,7 @@ from manager.audit import NAME as FRAMES
 from manager.ledger import NAME
 from manager.options import Stop
 from manager.output_settings import FileSettings, OutputSettings
-from manager.privileges import UNPRIVILEGED, settle
+from manager.privileges import NET_RAW, UNPRIVILEGED, settle
 from manager.run import say
 from manager.settings import Settings
 from sensor.noun import noun
@@ -52,12 +52,15 @@ def owner_of(settings: Settings) -> Owner | None:
     return Owner(name, known.pw_uid, known.pw_gid)
 
 
-def become(owner: Owner | None, spool: Path) -> None:
-    """Once all runs. What the kernel refuses is said. `spool`: where it is, files may have been made meanwhile."""
+def become(owner: Owner | None, spool: Path, kept: int = NET_RAW) -> None:
+    """Once all runs. What the kernel refuses is said. `spool`: where it is, files may have been made meanwhile.
+
+    `kept`: capabilities that are still needed.
+    """
     if owner is not None and spool.is_dir():
         with contextlib.suppress(OSError):  # said by who writes to it
             os.close(_open(spool, owner, is_spool))
-    for step in settle(None if owner is None else owner.name):
+    for step in settle(None if owner is None else owner.name, kept):
         if step.refused:
             say(f"warning: the manager has more rights than it needs: {step.name}: {step.refused}")
 

@@ -26,7 +26,7 @@ _PATH_BENEATH = 1
 _CAPABILITY_VERSION = 0x20080522  # _LINUX_CAPABILITY_VERSION_3
 _HANDLED = (1 << 13) - 1  # all that the first version knows
 _HERE = _HANDLED & ~1  # everything but executing
-_NET_RAW = 1 << 13  # CAP_NET_RAW
+NET_RAW = 1 << 13  # CAP_NET_RAW
 UNPRIVILEGED = "nobody"
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -75,14 +75,14 @@ def leave(user: str | None) -> tuple[Step, ...]:
     })  # fmt: skip
 
 
-def settle(user: str | None) -> tuple[Step, ...]:
+def settle(user: str | None, kept: int = NET_RAW) -> tuple[Step, ...]:
     """What the manager gives up once all runs. It may still open the sockets of an interface that returns.
 
-    `user`: who to become; None: who we are. Of the capabilities, CAP_NET_RAW is left to this thread alone.
+    `user`: who to become; None: who we are. Of the capabilities, those in `kept` are left to this thread alone.
     """
     return _done({
         "user": lambda: _keeping(user),
-        "capabilities": lambda: _capabilities(_NET_RAW),
+        "capabilities": lambda: _capabilities(kept),
         "new privileges": lambda: _prctl(_NO_NEW_PRIVILEGES, 1),
         "being looked into": lambda: _prctl(_DUMPABLE, 0),
     })  # fmt: skip

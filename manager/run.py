@@ -39,7 +39,8 @@ from manager.sinks import Crashed, Documented, Folder, Lines, Receiver, Sink, Wr
 from manager.summary import Summary
 from manager.visible import visible
 from manager.workers import Send, Shard, WorkersFailed, share
-from reassembly.builder import Ahead, Memory
+from reassembly.builder import Memory
+from reassembly.growing import Ahead
 from sensor.captures import Capture, CaptureError, open_capture
 from sensor.noun import noun
 

@@ -218,6 +218,33 @@ class PolicySettings:
 
 
 @noun
+class BlockPageSettings:
+    """[block_page]: what takes the place of what was not let through."""
+
+    status: int = 403  # 200, or one from 400 on
+    content_type: str = "text/html; charset=utf-8"
+    contact: str = "Please tell your service desk the number of the incident."
+    # what comes from the wire is escaped for HTML before it is put in
+    template: str | None = None  # file (UTF-8) with $reason, $incident, $url and $contact; unset: a plain page
+
+
+@noun
+class IcapSettings:
+    """[icap]: `tapscan icap-server`, which holds what a proxy gives it until the engines have spoken."""
+
+    listen: str = "127.0.0.1:1344"  # HOST:PORT; whoever reaches it can have things scanned
+    mode: Literal["enforce", "observe"] = "enforce"  # observe: alarms only, everything is let through
+    preview: int = 4096  # bytes that are sent before it is said whether the rest is wanted
+    max_bytes: int = 256 << 20  # of one body
+    on_large: Literal["open", "closed"] = "closed"  # whether what is larger, or over a limit of unpacking, goes on
+    time_limit: float = 120.0  # seconds from its beginning to the verdict
+    on_error: Literal["open", "closed"] = "closed"  # whether what takes longer, or no engine can scan, goes on
+    trickle: float = 0.5  # seconds of silence after which single bytes are let go, for proxies that stall; 0: never
+    timeout: float = 60.0  # seconds of silence after which a connection is closed
+    max_connections: int = 200
+
+
+@noun
 class Settings:
     """The whole of tapscan.toml."""
 
@@ -233,3 +260,5 @@ class Settings:
     output: tuple[OutputSettings, ...] = ()
     countermeasures: CountermeasureSettings = field(default_factory=CountermeasureSettings)
     policy: tuple[PolicySettings, ...] = ()
+    block_page: BlockPageSettings = field(default_factory=BlockPageSettings)
+    icap: IcapSettings = field(default_factory=IcapSettings)

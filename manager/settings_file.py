@@ -13,6 +13,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
+from manager.block_page import block_page_mistakes
 from manager.output_checks import OUTPUT_CHECKS, same_files, with_paths
 from manager.output_settings import OUTPUT_KINDS
 from manager.policy_checks import countermeasure_mistakes, policy_mistakes
@@ -21,11 +22,14 @@ from sensor.noun import noun
 
 # Where nothing, or less, makes no sense; every other number may be 0 but not negative.
 _AMOUNTS = frozenset({"max_bytes", "object_bytes", "probe_bytes", "record_bytes", "max_datagram", "batch"})
-POSITIVE = _AMOUNTS | {"timeout", "slots", "workers", "flush_timeout", "flows", "loss_minutes", "block_timeout"}
-MOST = {  # longer, and flows that wait for what is in a block would end; more knows no kernel, datagram or request
+_TIMES = frozenset({"timeout", "time_limit", "flush_timeout", "loss_minutes", "block_timeout"})
+POSITIVE = _AMOUNTS | _TIMES | {"slots", "workers", "flows", "max_connections"}
+MOST = {  # longer, and flows that wait for what is in a block would end; more knows no kernel, datagram, request, proxy
     "block_timeout": 100,
     "precedence": 20,
     "max_datagram": 65507,
+    "preview": 64 << 10,
+    "max_connections": 10_000,
     "batch": 1000,
 }
 NAMESPACE = re.compile(r"[a-z0-9_.]{1,100}")  # a data stream's name takes no capitals, and "-" parts it
@@ -70,12 +74,16 @@ def load(path: str) -> tuple[Settings, dict[str, Any]]:
     if isinstance(settings, Settings):
         mistakes += (Mistake(path, key, text) for key, text in countermeasure_mistakes(settings.countermeasures))
         mistakes += (Mistake(path, key, text) for key, text in policy_mistakes(settings.policy))
+        mistakes += (Mistake(path, key, text) for key, text in block_page_mistakes(settings.block_page))
     pool = tables.get("pool")
     if isinstance(pool, dict) and pool.get("kind") == "ray" and not pool.get("address"):
         mistakes.append(Mistake(path, "pool.address", 'is missing; with kind = "ray" it is HOST:PORT, "auto" or "new"'))
     if mistakes:
         raise SettingsError(mistakes)
-    return replace(settings, engine=engines, output=outputs), tables
+    page = settings.block_page
+    if page.template is not None:
+        page = replace(page, template=str(folder / Path(page.template).expanduser()))
+    return replace(settings, engine=engines, output=outputs, block_page=page), tables
 
 
 def _read(path: str) -> dict[str, Any]:
@@ -256,4 +264,5 @@ CHECKS: dict[str, Callable[[Any], Iterator[str]]] = {
     "reassembly.overlap_networks": _networks,
     "elasticsearch.namespace": _namespace,
     "elasticsearch.urls": _urls,
+    "icap.listen": OUTPUT_CHECKS["address"],
 }

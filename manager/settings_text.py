@@ -11,6 +11,7 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
+from manager.block_page import BlockPage
 from manager.effective import effective, flat
 from manager.options import Stop
 from manager.output_settings import OUTPUT_KINDS
@@ -89,6 +90,11 @@ def _missing(path: str, settings: Settings) -> Iterator[str]:
             pwd.getpwnam(own.user)
         except KeyError:
             yield f"{path}: sensor.user: there is no user {own.user!r} on this host"
+    if settings.block_page.template is not None:
+        try:
+            BlockPage(settings.block_page)
+        except Stop as stop:
+            yield f"{path}: {stop}"
     if own.temporary is not None and not Path(own.temporary).is_dir():
         yield f"{path}: sensor.temporary: {own.temporary} is no folder"
 

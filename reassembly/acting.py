@@ -8,6 +8,8 @@ are. What an end acknowledges later says anew what it expects, and is answered i
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from hashlib import blake2b
 from typing import TypeAlias
 
 import numpy as np
@@ -15,14 +17,15 @@ from numpy.typing import NDArray
 
 from reassembly.bystanders import SECOND
 from reassembly.entry import Entry
-from reassembly.events import RESP, Flow
+from reassembly.events import ORIG, RESP, Flow
 from reassembly.grouping import Groups, Ints
+from reassembly.known import Known, Met
 from reassembly.tcp import Connection
-from sensor.frames import Frame
+from sensor.frames import Frame, Notice
 from sensor.marks import Mark
 from sensor.noun import noun, state
-from sensor.origins import sent_by
-from sensor.packets import ACK, RST, SYN, PacketBatch
+from sensor.origins import answer_stamp, sent_by
+from sensor.packets import ACK, FIN, PSH, RST, SYN, PacketBatch
 
 ANSWERED = 2 * SECOND  # for so long what an end acknowledges is answered
 ANSWERS = 10  # at most
@@ -51,6 +54,7 @@ class Sending:
     action: str
     flow: Flow
     frames: tuple[Frame, ...]
+    notice: Notice | None = None  # the last frame carries a page that says this
 
 
 @state
@@ -58,14 +62,20 @@ class _Armed:
     action: str
     entry: Entry
     until: int
+    beyond: int = -1  # bytes of the answer: who acknowledges no more of it is left alone, so that he can read our page
     left: int = ANSWERS
 
 
 class Acting:
-    """The flows of a table that can be acted on. `mark`: by which our own frames are known when they come by."""
+    """The flows of a table that can be acted on. `mark`: by which our own frames are known when they come by.
 
-    def __init__(self, mark: Mark) -> None:
+    `known`: what is acted on as soon as it is met.
+    """
+
+    def __init__(self, mark: Mark, known: Known | None = None) -> None:
         self.sendings: list[Sending] = []  # for who takes them
+        self.met: list[tuple[str, Met]] = []  # with the action on it
+        self._known = known or Known()
         self._mark = mark
         self._flows: dict[str, Entry] = {}
         self._ends: dict[int, Ends] = {}
@@ -87,22 +97,28 @@ class Acting:
 
     def order(self, order: Order, now: int) -> None:
         """Has the flow end, if it goes on and both ends were heard to agree to it. `now`: ns since 1970."""
-        entry = self._flows.get(order.flow.id)
+        if (entry := self._open(order.flow)) is not None and entry.connection is not None:
+            frames = self._first(entry, entry.connection, order.direction)
+            self._send(entry, Sending(order.action, entry.flow, tuple(frames)), now)
+
+    def _open(self, flow: Flow) -> Entry | None:
+        """What can be acted on, and wasn't yet."""
+        entry = self._flows.get(flow.id)
         if entry is None or entry.ended or entry.connection is None or entry.key in self._armed:
-            return
-        if entry.key not in self._proven or not _believable(entry.connection):
-            return
-        frames = tuple(self._first(entry, entry.connection, order.direction))
-        if frames:
-            self._armed[entry.key] = _Armed(order.action, entry, now + ANSWERED)
-            self.sendings.append(Sending(order.action, entry.flow, frames))
+            return None
+        return entry if entry.key in self._proven and _believable(entry.connection) else None
+
+    def _send(self, entry: Entry, sending: Sending, now: int, beyond: int = -1) -> None:
+        if sending.frames:
+            self._armed[entry.key] = _Armed(sending.action, entry, now + ANSWERED, beyond)
+            self.sendings.append(sending)
 
     def without_ours(self, batch: PacketBatch, rows: Ints) -> Ints:
         """These rows without the frames that we have sent ourselves."""
         if not self._armed:
             return rows
-        resets = rows[(batch.flags[rows] & RST) > 0]
-        ours = [row for row in resets.tolist() if self._is_ours(batch, row)]
+        ends = rows[(batch.flags[rows] & (RST | FIN)) > 0]
+        ours = [row for row in ends.tolist() if self._is_ours(batch, row)]
         return rows[~np.isin(rows, ours)] if ours else rows
 
     def look(self, batch: PacketBatch, groups: Groups, entries: dict[int, Entry]) -> None:
@@ -117,6 +133,9 @@ class Acting:
                 self._prove(batch, groups, number, entry)
             if None in (known := self._ends.setdefault(key, [None, None])):
                 self._note(batch, groups, number, known)
+        met, self._known.met = self._known.met, []
+        for one in met:
+            self._meet(batch, groups, one)
 
     def silent(self, now: int) -> Iterator[Entry]:
         """Flows that were acted on and of which nothing comes any more."""
@@ -126,6 +145,39 @@ class Acting:
             elif now > armed.until and now - armed.entry.last > SILENCE:
                 del self._armed[key]
                 yield armed.entry
+
+    def _meet(self, batch: PacketBatch, groups: Groups, met: Met) -> None:
+        """Something known has been met: what can be done is done at once."""
+        action = blake2b(f"{met.flow.id}/{met.listed.id}".encode(), digest_size=8, usedforsecurity=False).hexdigest()
+        self.met.append((action, met))
+        if (entry := self._open(met.flow)) is None or entry.connection is None:
+            return
+        notice = Notice(action, met.listed.reason, met.what) if met.asked and met.listed.page else None
+        asking = self._last_of(batch, groups, entry, ORIG) if notice else None
+        answer = entry.connection.streams[RESP]
+        if asking is None or answer.offset_of(int(batch.ack[asking])) != answer.next or answer.pending:
+            frames = self._first(entry, entry.connection, met.direction)
+            self._send(entry, Sending(action, entry.flow, tuple(frames)), met.time)
+            return
+        answer.injected = True
+        frames = self._page(entry, entry.connection, answer_stamp(batch, asking))
+        self._send(entry, Sending(action, entry.flow, tuple(frames), notice), met.time, answer.next)
+
+    def _last_of(self, batch: PacketBatch, groups: Groups, entry: Entry, direction: int) -> int | None:
+        """The last packet of a direction in this batch."""
+        if entry.key not in groups.keys:
+            return None
+        sided = groups.sided(groups.keys.index(entry.key))
+        return max((row for row, side in sided if side ^ entry.orig_side == direction), default=None)
+
+    def _page(self, entry: Entry, connection: Connection, stamp: tuple[int, int] | None) -> Iterator[Frame]:
+        """Who would have answered is gone; what he would have said is said in his name."""
+        asked, answer = connection.streams
+        seq, ack = answer.sequence_of(answer.next), asked.sequence_of(asked.next)
+        frames = [*self._reset(entry, ORIG, ack, seq), *self._reset(entry, RESP, seq, ack)]
+        if len(frames) == 2:
+            yield frames[0]
+            yield replace(frames[1], flags=PSH | ACK | FIN, stamp=stamp)
 
     def _is_ours(self, batch: PacketBatch, row: int) -> bool:
         at = int(batch.network[row])
@@ -175,7 +227,7 @@ class Acting:
             if flags & (ACK | RST | SYN) != ACK or time > armed.until:
                 continue
             direction, ack = side ^ armed.entry.orig_side, int(batch.ack[row])
-            if _acknowledges(connection, direction, ack):
+            if _acknowledges(connection, direction, ack, armed.beyond):
                 last[direction] = ack, (int(batch.seq[row]) + int(batch.wire_length[row])) % (1 << 32)
         frames: list[Frame] = []
         for direction, (ack, after) in last.items():
@@ -203,8 +255,10 @@ def _believable(connection: Connection) -> bool:
     return both and not connection.midstream and not denied
 
 
-def _acknowledges(connection: Connection, direction: int, ack: int) -> bool:
+def _acknowledges(connection: Connection, direction: int, ack: int, beyond: int) -> bool:
     """Whether it lies where this connection is: one of another with the same addresses is not to be answered."""
+    if direction == ORIG and connection.streams[RESP].next <= beyond:
+        return False  # nothing has come but our page
     other = connection.streams[1 - direction]
     if other.isn is None:
         return False

@@ -12,30 +12,19 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import field
 from tempfile import NamedTemporaryFile
-from typing import IO, Protocol
+from typing import IO
 
 from reassembly.events import Fact, Facts, Flow
 from reassembly.filetype import mime_type
+from reassembly.growing import Ahead, Growing, first_due
+from reassembly.known import Known
 from reassembly.limits import Limits
 from reassembly.objects import Content, Object, ObjectKind
 from reassembly.pieces import Pieces
-from reassembly.windows import OVERLAP, Windows, pause
+from reassembly.windows import Windows
 from sensor.noun import state
 
-PART = 256 << 10  # bytes of an object that go ahead together
 SMALLEST_SPILL = 64 << 10  # below this a file costs more than it frees
-
-
-class Ahead(Protocol):
-    """Who wants the bytes of a large object before it is complete."""
-
-    def part(self, key: str, begin: int, piece: bytes) -> None:
-        """Bytes from `begin` on of the object with the id `key`."""
-        ...
-
-    def forget(self, key: str) -> None:
-        """It won't come."""
-        ...
 
 
 @state
@@ -47,10 +36,12 @@ class Memory:
     held: int = 0
     unclaimed: int = 0  # bytes of flows that nobody reads, and somebody may yet
     partial: int = 0  # bytes of heads and lines whose end hasn't come (`reassembly.partial`)
+    structures: int = 0  # bytes of what is known of mails (`reassembly.imap.structure`)
     finished: int = 0  # bytes of objects that are finished and not yet handed on
     counters: Counter[str] = field(default_factory=Counter)  # limits reached, by name
     ahead: Ahead | None = None  # nobody gains by parts
     windows: Windows | None = None  # nobody looks before an object is complete
+    known: Known | None = None  # nobody asks what is known to be bad
     now: int = 0  # ns since 1970 on the wire
     pieces: Pieces = field(init=False)
 
@@ -61,14 +52,14 @@ class Memory:
 class Origin:
     """Where objects come from: one flow, or one parent object. Gives each its stable id."""
 
-    __slots__ = ("_opened", "_stem", "depth", "findings", "flow", "memory", "ours", "parent", "windows")
+    __slots__ = ("_opened", "_stem", "arriving", "depth", "findings", "flow", "memory", "ours", "parent")
 
     def __init__(self, flow: Flow, memory: Memory, parent: str | None = None, depth: int = 0) -> None:
         self.flow = flow
         self.memory = memory
         self.parent = parent
         self.depth = depth
-        self.windows = memory.windows
+        self.arriving = True
         self.findings: dict[str, None] = {}  # of the stream; each object that is finished later carries them
         self.ours: Callable[[int], bool] | None = None  # whether all holes of a direction are our own loss
         self._opened = 0
@@ -153,7 +144,7 @@ class Origin:
     def of(cls, parent: Object, memory: Memory) -> Origin:
         """The origin of the members of a finished object."""
         origin = cls(parent.flow, memory, parent.id, parent.depth + 1)
-        origin.windows = None
+        origin.arriving = False
         return origin
 
 
@@ -161,9 +152,9 @@ class Builder:
     """One object while it arrives. `write` and `gap` in order, then `finish` once, or `drop`."""
 
     __slots__ = (
-        "_ahead", "_chunks", "_digest", "_due", "_file", "_held", "_limit", "_looked", "_most", "_sent", "_shown",
-        "_windows", "began", "codings", "cut", "declared_type", "direction", "facts", "findings", "id", "kind",
-        "missing", "name", "origin", "position", "protocol", "size",
+        "_chunks", "_digest", "_due", "_file", "_growing", "_held", "_limit", "_most", "began", "codings", "cut",
+        "declared_type", "direction", "facts", "findings", "id", "kind", "missing", "name", "origin", "position",
+        "protocol", "size",
     )  # fmt: skip
 
     def __init__(
@@ -199,11 +190,8 @@ class Builder:
         self._digest = hashlib.sha256()
         self._limit = origin.limits.object_bytes
         self._most = "object_bytes"  # what that limit is called
-        self._ahead = origin.memory.ahead
-        self._sent = 0  # bytes that have gone ahead
-        self._windows = None if kind == "email" else origin.windows  # its parts are looked at
-        self._looked = self._shown = 0  # bytes when a window was due, and when it was taken
-        self._due = self._next()
+        self._growing: Growing | None = None
+        self._due = first_due(origin, kind)
 
     def write(self, data: bytes) -> None:
         """The next bytes. What is over the object's limit is left away, and the object says so."""
@@ -226,7 +214,8 @@ class Builder:
             ):
                 self._spill()
         if self._due and self.size >= self._due:
-            self._hand_on()
+            self._growing = self._growing or Growing(self)
+            self._due = self._growing.grown(self)
 
     def gap(self, length: int) -> None:
         """Bytes that were sent and are missing here."""
@@ -251,8 +240,8 @@ class Builder:
 
     def finish(self, time: int, cut: str | None = None) -> Object:
         """The object. `time`: ns since 1970 of its last byte; `cut`: why it ends here, when it should not."""
-        if self._windows is not None:
-            self._windows.gone(self)
+        if self._growing is not None:
+            self._growing.over(self, dropped=False)
         content, digest, head = self._seal()
         return Object(
             self.id,
@@ -288,10 +277,8 @@ class Builder:
         self._chunks.clear()
         if self._file is not None:
             self._file.close()
-        if self._windows is not None:
-            self._windows.gone(self)
-        if self._ahead is not None and self._sent:
-            self._ahead.forget(self.id)
+        if self._growing is not None:
+            self._growing.over(self, dropped=True)
 
     def _seal(self) -> tuple[Content, str, bytes]:
         self.origin.memory.finished += self.size
@@ -306,35 +293,24 @@ class Builder:
         self._chunks = []
         return Content(self.size, whole), hashlib.sha256(whole).hexdigest(), whole[:4096]
 
-    def _hand_on(self) -> None:
-        """What has come goes to those who don't wait for the end."""
-        if self._ahead is not None and self.size - self._sent >= PART:
-            self._ahead.part(self.id, self._sent, self._last(self.size - self._sent))
-            self._sent = self.size
-        if self._windows is not None and self.size >= self._looked + pause(self._looked):
-            self._windows.due(self)
-            self._looked = self.size
-        self._due = self._next()
-
-    def _next(self) -> int:
-        """The size at which somebody wants what has come; 0: nobody does."""
-        part = 0 if self._ahead is None else self._sent + PART
-        window = 0 if self._windows is None else self._looked + pause(self._looked)
-        return min(part, window) if part and window else part or window
-
     def window(self) -> Object:
-        """What has come since the last one."""
-        content = self._last(self.size - self._shown + OVERLAP)
-        begin, kept = self.size - len(content), Content(len(content), content)
-        self._shown = self._looked = self.size
-        self._due = self._next()
-        return Object(
-            self.id, self.origin.flow, self.direction, self.kind, self.protocol, kept, "", self.declared_type or "",
-            self.began, max(self.origin.memory.now, self.began), self.name, depth=self.origin.depth, cut="window",
-            missing=((0, begin),) if begin else (), facts=self.facts or None,
-        )  # fmt: skip
+        """What has come since the last time (`reassembly.windows`)."""
+        self._growing = self._growing or Growing(self)
+        return self._growing.window(self)
 
-    def _last(self, count: int) -> bytes:
+    def first(self, count: int) -> bytes:
+        """So many bytes from the beginning, or all there are."""
+        if self._file is not None:
+            return os.pread(self._file.fileno(), count, 0)
+        some, left = [], count
+        for chunk in self._chunks:
+            some.append(chunk)
+            left -= len(chunk)
+            if left <= 0:
+                break
+        return b"".join(some)[:count]
+
+    def last(self, count: int) -> bytes:
         """So many bytes, or all there are."""
         if self._file is not None:
             self._file.flush()

@@ -12,6 +12,7 @@ from collections import Counter
 from reassembly.builder import Origin
 from reassembly.events import ORIG, Close, Data, Expect, Fact, FlowEnd, Gap, Note, Switch
 from reassembly.objects import Object
+from reassembly.partial import CUT
 from reassembly.protocols import Answer, Emitted, Parser, Speaker, ftp_data, http1, speakers
 
 log = logging.getLogger(__name__)
@@ -108,7 +109,9 @@ class Conversation:
         """Why bytes of this flow gave no object, if so."""
         if self.objects:
             return None
-        return self.service if self._opaque else None
+        if self._opaque:
+            return self.service
+        return "limit:total_partial" if CUT in self.origin.findings else None
 
     def settle(self) -> None:
         """The flow is over: who might have read it, and is at home on its port, does so now."""

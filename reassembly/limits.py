@@ -37,7 +37,7 @@ class Limits:
     probe_bytes: int = 4096  # looked at in each direction before a flow is called unknown
     unclaimed_bytes: int = 1 << 20  # kept of a flow that an FTP command may still claim
     total_unclaimed: int = 128 << 20  # of all such flows together; what comes next is not kept
-    total_partial: int = 64 << 20  # of all heads and lines whose end hasn't come; what comes next is given up
+    total_partial: int = 64 << 20  # of all heads and lines whose end hasn't come, and of what waits for an answer
 
     # objects
     object_bytes: int = 2 << 30  # one object; what is beyond is cut off
@@ -50,6 +50,7 @@ class Limits:
     imap_line_bytes: int = 256 << 10  # without its literals; the envelope of a mail to many people is long
     imap_literals: int = 1000  # in one command or response that are no mail: names, subjects
     imap_structures: int = 1 << 20  # bytes of headers of sections known of one connection
+    total_structures: int = 256 << 20  # of all connections together; who learns more forgets what it knows
     undecided_bytes: int = 64 << 10  # of an SMTP client after DATA or STARTTLS, before the server's answer
     recipients: int = 1000  # of one mail; Postfix's smtpd_recipient_limit
     tls_hello_bytes: int = 64 << 10  # of one hello; with post-quantum key shares and padding they stay under 4 KiB

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import re
 
-from reassembly.builder import Memory
 from reassembly.events import ORIG, Data, Gap
-from reassembly.partial import Partial
+from reassembly.partial import Partial, Place
 
 # A reply: three digits, and a hyphen when more lines follow (RFC 5321, section 4.2; RFC 959, section 4.2).
 _REPLY = re.compile(rb"([1-6][0-9]{2})(-|[ \t]|\r?\n?$)")
@@ -40,11 +39,11 @@ class Lines:
 
     __slots__ = ("_limit", "_memory", "_name", "_partial")
 
-    def __init__(self, memory: Memory, limit: str = "command_bytes") -> None:
-        self._memory = memory
+    def __init__(self, place: Place, limit: str = "command_bytes") -> None:
+        self._memory = place.memory
         self._name = limit
-        self._limit: int = getattr(memory.limits, limit)
-        self._partial = Partial(memory)
+        self._limit: int = getattr(self._memory.limits, limit)
+        self._partial = Partial(place)
 
     def take(self, payload: bytes, start: int) -> tuple[bytes | None, int]:
         """The line that goes on at `start` and the offset after it; None while its end is not here."""

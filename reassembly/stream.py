@@ -23,8 +23,8 @@ class Stream:
 
     __slots__ = (
         "_limits", "_policy", "_since", "_waiting_since", "acked", "bad_checksums", "closed", "delivered", "direction",
-        "doubtful", "fin", "findings", "good_checksums", "isn", "isns", "lost", "missing", "next", "packets", "pending",
-        "tail", "take", "timestamp", "urgent", "window",
+        "doubtful", "fin", "findings", "good_checksums", "injected", "isn", "isns", "lost", "missing", "next",
+        "packets", "pending", "tail", "take", "timestamp", "urgent", "window",
     )  # fmt: skip
 
     def __init__(
@@ -49,6 +49,7 @@ class Stream:
         self.lost = 0  # of the missing bytes, those that the other side had acknowledged: they passed us unseen
         self.timestamp: int | None = None  # the latest TSval
         self.window = 0  # the largest that this end offered
+        self.injected = False  # bytes of our own may be acknowledged here: what was not seen is no loss
         self.good_checksums = self.bad_checksums = 0
         self._limits = limits
         self._policy = policy
@@ -129,7 +130,7 @@ class Stream:
                 self._gap(self.pending.start - self.next, time)
             self._drain(time)
         target = self.fin if self.fin is not None else self.acked
-        if self.next < target <= self.next + self._limits.largest_gap:
+        if self.next < target <= self.next + self._limits.largest_gap and not self.injected:
             self._gap(target - self.next, time)
 
     def close(self, how: CloseHow, time: int) -> None:

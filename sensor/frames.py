@@ -22,6 +22,16 @@ class Frame:
     seq: int
     ack: int
     payload: bytes = b""
+    stamp: tuple[int, int] | None = None  # TSval and TSecr (RFC 7323); None: without
+
+
+@noun
+class Notice:
+    """What a page says that takes the place of another."""
+
+    incident: str  # the number under which it can be found
+    reason: str
+    url: str
 
 
 @noun

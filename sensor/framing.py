@@ -36,9 +36,11 @@ def readdressed(frame: bytes, target: bytes) -> bytes:
 
 
 def _segment(frame: Frame, window: int) -> bytes:
-    header = bytearray(_SEGMENT)
+    header = bytearray(_SEGMENT if frame.stamp is None else _STAMPED)
     struct.pack_into("!HHII", header, 0, frame.source_port, frame.target_port, frame.seq, frame.ack)
     struct.pack_into("!BH", header, 13, frame.flags, window)
+    if frame.stamp is not None:
+        struct.pack_into("!II", header, len(header) - 8, *frame.stamp)
     segment = bytes(header) + frame.payload
     pseudo = frame.source + frame.target + struct.pack("!II", len(segment), 6)
     total = header_sum(pseudo + segment + bytes(len(segment) & 1))
@@ -71,4 +73,6 @@ def _linked(header: bytes, size: int) -> bytes:
 
 
 _SEGMENT = bytes(_TCP)
+_STAMP = [("NOP", 0), ("NOP", 0), ("Timestamp", (0, 0))]
+_STAMPED = bytes(TCP(sport=0, dport=0, flags=0, window=0, chksum=0, options=_STAMP))
 _HEADERS: dict[int, Callable[[Frame, int, int], bytes]] = {4: _v4, 16: _v6}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from sensor.frames import link_of
 from sensor.packets import ETHERNET, PacketBatch
 
+_TIMESTAMPS = 8  # kind of the option
+
 
 def sent_by(batch: PacketBatch, row: int) -> tuple[bytes, int]:
     """The link header of a packet, and its TTL or hop limit; without a header where it came through a tunnel."""
@@ -12,3 +14,22 @@ def sent_by(batch: PacketBatch, row: int) -> tuple[bytes, int]:
     link = bytes(batch.buffer[frame:network]) if batch.link == ETHERNET and 0 <= network - frame <= 64 else b""
     ip = bytes(batch.buffer[network : network + 9])
     return link if link_of(link) else b"", ip[8] if ip[0] >> 4 == 4 else ip[7]
+
+
+def answer_stamp(batch: PacketBatch, row: int) -> tuple[int, int] | None:
+    """TSval and TSecr of a segment that answers this one; None where it has none (RFC 7323, section 3).
+
+    The other end's clock is not known better than by what was heard of it last.
+    """
+    begin, end = int(batch.transport[row]) + 20, int(batch.payload[row])
+    block, at = bytes(batch.buffer[begin:end]), 0
+    while at < len(block) and block[at]:
+        if block[at] == 1:
+            at += 1
+            continue
+        if at + 2 > len(block) or block[at + 1] < 2:
+            break
+        if block[at] == _TIMESTAMPS and at + 10 <= len(block):
+            return int.from_bytes(block[at + 6 : at + 10], "big"), int.from_bytes(block[at + 2 : at + 6], "big")
+        at += block[at + 1]
+    return None

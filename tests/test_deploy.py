@@ -27,7 +27,8 @@ def settings_of(unit):
 
 
 def test_there_is_a_unit_for_each_role():
-    assert [unit.stem for unit in UNITS] == ["tapscan-clamd", "tapscan-head", "tapscan-host", "tapscan-sensor"]
+    roles = [unit.stem.removeprefix("tapscan-") for unit in UNITS]
+    assert roles == ["clamd", "head", "host", "icap", "sensor"]
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)

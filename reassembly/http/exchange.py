@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from reassembly.builder import Origin
 from reassembly.events import Expect, Note, Switch
-from reassembly.http.head import Request, Response
+from reassembly.http.facts import text
+from reassembly.http.head import Request, Response, has_room
 from reassembly.objects import Object
 
 NOTHING: list[Object | Expect | Switch | Note] = []  # between two events nothing comes out: an object would stay here
@@ -28,12 +29,15 @@ class Exchange:
 
     def ask(self, request: Request) -> None:
         """A request was seen."""
+        if (known := self.origin.memory.known) is not None:
+            host, target = text(request.fields.get(b"host", b"").strip()), text(request.target)
+            known.requested(self.origin.flow, host, target, self.origin.memory.now, not self.waiting)
         if self._early:
             self._early -= 1
-        elif len(self.waiting) < self.origin.limits.pending_requests:
-            self.waiting += (request,)
-        else:
+        elif len(self.waiting) >= self.origin.limits.pending_requests:
             self.origin.memory.counters["pending_requests"] += 1
+        elif not self.waiting or has_room(request, self.origin):  # a client that heeds the answers needs none
+            self.waiting += (request,)
 
     def pair(self, response: Response) -> None:
         """Gives a response its request, if that was seen."""

@@ -9,6 +9,8 @@ import re
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
+from reassembly.partial import Partial, Place
+
 Fields: TypeAlias = dict[bytes, bytes]  # by lower-case name
 Framing: TypeAlias = Literal["none", "length", "chunked", "close", "doubtful"]
 
@@ -20,6 +22,8 @@ REQUEST_LINE = re.compile(rb"[A-Z][A-Z_\-]{1,31} [^\s]+ HTTP/1\.[01]\r?\n")
 _COMMON = frozenset((b"GET", b"POST", b"HEAD", b"PUT", b"DELETE", b"OPTIONS"))
 _LISTS = frozenset((b"transfer-encoding", b"content-encoding"))
 _LONGEST_KEPT = 1024  # of lines that are kept parsed; browsers send some hundred bytes
+_HEAD_COST = 512  # what a head costs beyond its bytes
+_LONGEST_TARGET = 4096  # of one that there is no room for
 _LONGEST_LENGTH = 18  # digits: what 64 bits can hold
 
 HTTP_1_0, HTTP_1_1 = "1.0", "1.1"
@@ -32,10 +36,14 @@ LASTING = (
 )  # fmt: skip
 
 
+def _short(fields: Fields) -> Fields:
+    return {name: value[:_LONGEST_KEPT] for name, value in _lasting(fields).items()}
+
+
 class Request:
     """A request's head. `fields`, which others may share, hold of a repeated name the first value, of a list all."""
 
-    __slots__ = ("facts", "fields", "findings", "method", "switches", "target", "version")
+    __slots__ = ("facts", "fields", "findings", "held", "method", "switches", "target", "version")
 
     def __init__(self, method: bytes, target: bytes, version: str, fields: Fields, findings: list[str]) -> None:
         self.method = method
@@ -45,18 +53,25 @@ class Request:
         self.findings = findings
         self.switches = method == b"CONNECT" or b"upgrade" in fields
         self.facts: dict[str, str | int | float | bool | list[str]] | None = None  # once they were asked for
+        self.held: Partial | None = None  # counts it, if it must be
 
     def slim(self) -> None:
         """Keeps what may still be asked for."""
         self.fields = _lasting(self.fields)
         if self.method:  # else nobody saw it, and its facts are made up
             self.facts = None
+        if self.held is not None:
+            self.held.hold(size_of(self))
+
+    def shorten(self) -> None:
+        """There is no room for more than some bytes of each field."""
+        self.fields, self.target, self.held = _short(self.fields), self.target[:_LONGEST_TARGET], None
 
 
 class Response:
     """A response's head, and the request that it answers, if that was seen."""
 
-    __slots__ = ("fields", "findings", "request", "status", "version")
+    __slots__ = ("fields", "findings", "held", "request", "status", "version")
 
     def __init__(
         self, status: int, version: str, fields: Fields, findings: list[str], request: Request | None = None
@@ -66,13 +81,32 @@ class Response:
         self.fields = fields
         self.findings = findings
         self.request = request
+        self.held: Partial | None = None
 
     def slim(self) -> None:
         """The same."""
         self.fields = _lasting(self.fields)
+        if self.held is not None:
+            self.held.hold(size_of(self))
+
+    def shorten(self) -> None:
+        """The same."""
+        self.fields, self.held = _short(self.fields), None
 
 
 Head: TypeAlias = Request | Response
+
+
+def size_of(head: Head) -> int:
+    """What it takes, about."""
+    target = len(head.target) if isinstance(head, Request) else 0
+    return _HEAD_COST + target + sum(len(name) + len(value) for name, value in head.fields.items())
+
+
+def has_room(head: Head, place: Place) -> bool:
+    """Counts a head as long as it is kept, if there is room for it: a large one, or one that waits behind others."""
+    head.held = Partial(place)
+    return head.held.takes(size_of(head))
 
 
 def _lasting(fields: Fields) -> Fields:

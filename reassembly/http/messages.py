@@ -21,8 +21,10 @@ from reassembly.http.head import (
     Response,
     doubts,
     framing,
+    has_room,
     parse_request,
     parse_response,
+    size_of,
     unframed,
 )
 from reassembly.http.side import Side
@@ -32,6 +34,8 @@ from reassembly.partial import Partial
 
 _BLANK = re.compile(rb"\n[ \t\v\f\r\0]*\n")  # the end of a head, for some client
 _JUNK = b"\0 "  # passed over before a request
+_LARGE = 8 << 10  # of a head: smaller ones need no room
+_DATA_COST = 128  # what a piece of held data costs beyond its bytes
 
 
 def start(side: Side, event: Data) -> None:
@@ -85,7 +89,7 @@ def _unclear(side: Side, event: Data) -> None:
         return
     blank = _BLANK.search(data, pos)
     if blank is None:
-        _unfinished(side, Partial(side.origin.memory, side.rest()))
+        _unfinished(side, Partial(side.origin, side.rest()))
         return
     parsed = patient(data[pos : blank.start()], blank[0], side.response)
     if parsed is not None and not more_fields(data, blank.end()):
@@ -127,6 +131,8 @@ def _no_message(side: Side) -> None:
 
 
 def _message(side: Side, head: Head, event: Data) -> None:
+    if side.pos > _LARGE and size_of(head) > _LARGE and not has_room(head, side.origin):
+        head.shorten()
     side.head = head
     side.spent = False
     exchange = side.exchange
@@ -212,7 +218,7 @@ def hold(side: Side, event: Data) -> None:
     held = side.held or []
     side.held = held
     if side.exchange.refused():
-        side.held = None
+        side.held = side.holds = None
         side.step = start
         if isinstance(side.head, Request):
             side.head.switches = False
@@ -220,7 +226,11 @@ def hold(side: Side, event: Data) -> None:
         side.pos = 0
         return
     held.append(Data(side.direction, side.rest(), event.began, event.time))
-    if sum(len(data.payload) for data in held) > side.origin.limits.undecided_bytes:
+    size = sum(len(data.payload) + _DATA_COST for data in held)
+    if side.holds is None:
+        side.holds = Partial(side.origin)
+    side.holds.hold(size)
+    if size > side.origin.limits.undecided_bytes or side.holds.full:
         side.exchange.switched = True
 
 

@@ -58,7 +58,7 @@ class Side:
 
     __slots__ = (
         "again", "body", "buffer", "chunks", "data", "direction", "doubts", "ended", "exchange", "first", "head",
-        "held", "holed", "kept", "left", "pos", "response", "scanned", "spent", "step",
+        "held", "holds", "holed", "kept", "left", "pos", "response", "scanned", "spent", "step",
     )  # fmt: skip
 
     def __init__(self, direction: int, exchange: Exchange, first: Step, again: Step) -> None:
@@ -79,6 +79,7 @@ class Side:
         self.chunks: Chunks | None = None
         self.kept: Kept | None = None
         self.held: list[Data] | None = None  # what came after a request to switch protocols
+        self.holds: Partial | None = None  # counts it
         self.holed = False  # bytes of the head are missing
         self.doubts = 0  # messages that had to be read again
         self.ended = False

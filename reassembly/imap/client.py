@@ -5,43 +5,48 @@ from __future__ import annotations
 import re
 
 from reassembly.builder import Origin
-from reassembly.events import Data, Fact, Gap
-from reassembly.imap.grammar import COMMAND, LITERAL, Item, asked, first_word, quoted
+from reassembly.events import Data, Gap
+from reassembly.imap.grammar import COMMAND, LITERAL, asked, first_word, quoted
 from reassembly.imap.phrases import Line, Phrases
 from reassembly.imap.sections import NAME
+from reassembly.imap.session import LONGEST_NAME, Session
 from reassembly.imap.structure import Structures
 from reassembly.lines import words
 from reassembly.objects import Object
+from reassembly.partial import Partial
 from reassembly.smtp.draft import Draft
 
 _COMMAND = re.compile(rb"(\S{1,64})[ \t]+(?:UID[ \t]+)?([A-Za-z]{1,32})[ \t]*", re.IGNORECASE)
+_FEW = 20  # commands that wait, and sections that are asked for in pieces
+_COST = 300  # of a command
+_LONGEST_ASKED = 256  # of the name of a section
 _NO_MAILBOX = re.compile(rb"\S+[ \t]+APPEND[ \t]+\Z", re.IGNORECASE)
-_LONGEST_NAME = 200
 
 
 class Client:
     """`asked`: how much of a section the client wants, by section and offset."""
 
     __slots__ = (
-        "_draft", "_literals", "_mail", "_mailbox", "_origin", "_structures", "_text", "_user", "_verb", "_verbs",
-        "_waiting", "_word", "asked", "phrases",
+        "_asks", "_draft", "_held", "_literals", "_mail", "_origin", "_session", "_structures", "_text", "_verb",
+        "_verbs", "_waiting", "_word", "asked", "phrases",
     )  # fmt: skip
 
-    def __init__(self, origin: Origin, structures: Structures) -> None:
+    def __init__(self, origin: Origin, structures: Structures, session: Session) -> None:
         self._origin = origin
+        self._session = session
         self._structures = structures
         self.phrases = Phrases(origin, COMMAND)
         self.asked: dict[tuple[str, int], int] = {}
         self._verbs: dict[bytes, str] = {}  # of commands that wait for their answer, by tag
+        self._asks = Partial(origin)  # counts them
         self._verb = ""
         self._waiting = b""  # tag of the command that a literal belongs to
         self._text = b""  # of the command, its literals as quoted strings
+        self._held = Partial(origin)  # counts it while it waits for more
         self._literals = 0
         self._mail = False  # the literal is one
-        self._word: bytearray | None = None
-        self._user = ""
-        self._mailbox = ""
-        self._draft = Draft(origin, NAME, self._appended)
+        self._word: Partial | None = None
+        self._draft = Draft(origin, NAME, session.appended)
 
     def read(self, event: Data) -> list[Object]:
         """The mails that end in these bytes."""
@@ -78,30 +83,10 @@ class Client:
             self.phrases.refuse()
         return self._verbs.pop(tag, "")
 
-    def facts(self, item: Item) -> dict[str, Fact]:
-        """What a section that was fetched is told apart by."""
-        facts = self._facts("FETCH")
-        if item.section:
-            facts["tapscan.imap.section"] = item.section.partition(" ")[0][:_LONGEST_NAME]
-        if item.offset is not None:
-            facts["tapscan.imap.partial"] = True
-        return facts
-
-    def _appended(self) -> dict[str, Fact]:
-        return self._facts("APPEND")
-
-    def _facts(self, command: str) -> dict[str, Fact]:
-        facts: dict[str, Fact] = {"tapscan.imap.command": command}
-        mailbox = self._mailbox if command == "FETCH" else self._named(self._text)
-        for name, value in (("user", self._user), ("mailbox", mailbox)):
-            if value:
-                facts[f"tapscan.imap.{name}"] = value
-        return facts
-
-    def _named(self, text: bytes) -> str:
-        """The first argument of a command."""
-        match = _COMMAND.match(text)
-        return words(first_word(text[match.end() :]))[:_LONGEST_NAME] if match is not None else ""
+    def _named(self) -> str:
+        """The first argument of the command."""
+        match = _COMMAND.match(self._text)
+        return words(first_word(self._text[match.end() :]))[:LONGEST_NAME] if match is not None else ""
 
     def _line(self, line: Line) -> None:
         if line.first:
@@ -110,11 +95,23 @@ class Client:
             self._text += line.text
         if line.literal is None:
             self._over()
+            self._keep(b"")
             return
         match = LITERAL.search(self._text, max(0, len(self._text) - 64))
         self._text = self._text[: match.start()] if match is not None else self._text
         self._mail = self._verb == "APPEND" and not _NO_MAILBOX.match(self._text)
-        self._word = None if self._mail else bytearray()
+        self._word = None if self._mail else Partial(self._origin)
+        if self._mail:
+            self._session.target = self._named()
+        self._keep(self._text)
+
+    def _keep(self, text: bytes) -> None:
+        """What the command is known to say; more will come of it."""
+        self._text = text
+        self._held.hold(len(text))
+        if text and self._held.full:
+            self._text = b""
+            self._held.clear()
 
     def _begin(self, text: bytes) -> None:
         self._text, self._literals = text, 0
@@ -127,13 +124,14 @@ class Client:
             self._verbs[match[1]] = self._verb
 
     def _spell(self, data: bytes, over: bool) -> None:
-        if self._word is not None and len(self._word) + len(data) <= self._origin.limits.command_bytes:
-            self._word += data
+        word, limits = self._word, self._origin.limits
+        if word is not None and len(word) + len(data) <= limits.command_bytes and not word.full:
+            word += data
         if not over:
             return
         self._literals += 1
-        if self._literals <= self._origin.limits.imap_literals:
-            self._text += quoted(bytes(self._word or b""))
+        if self._literals <= limits.imap_literals and len(self._text) + len(word or b"") <= limits.imap_line_bytes:
+            self._keep(self._text + quoted(bytes(word or b"")))
         self._word = None
 
     def _appended_one(self, time: int) -> list[Object]:
@@ -144,13 +142,26 @@ class Client:
     def _over(self) -> None:
         """The command is whole."""
         if self._verb == "LOGIN":
-            self._user = self._named(self._text)
+            self._session.user = self._named()
         elif self._verb in ("SELECT", "EXAMINE"):
-            self._mailbox = self._named(self._text)
+            self._session.selected = self._named()
             self._structures.clear()
         elif self._verb == "FETCH":
-            for section, offset, size in asked(self._text):
-                if len(self.asked) >= self._origin.limits.pending_requests:
-                    self.asked.clear()
-                self.asked[section, offset] = size
+            self._ask()
         self._waiting = b""
+        self._bound()
+
+    def _ask(self) -> None:
+        for section, offset, size in asked(self._text):
+            if len(self.asked) >= _FEW:
+                del self.asked[next(iter(self.asked))]
+            if len(section) <= _LONGEST_ASKED:
+                self.asked[section, offset] = size
+
+    def _bound(self) -> None:
+        """Without room nothing is known of what waits; a few need none."""
+        waits = len(self._verbs)
+        self._asks.hold(waits * _COST if waits > _FEW else 0)
+        if waits > _FEW and self._asks.crowded:
+            self._verbs.clear()
+            self._asks.clear()

@@ -39,7 +39,7 @@ class Phrases:
 
     def __init__(self, origin: Origin, begins: re.Pattern[bytes]) -> None:
         self._begins = begins  # what a line is that surely begins one
-        self._lines = Lines(origin.memory, "imap_line_bytes")
+        self._lines = Lines(origin, "imap_line_bytes")
         self._left: int | None = None  # of a literal
         self._untouched = False  # nothing of it came yet
         self._inside = False  # the next line goes on

@@ -50,7 +50,7 @@ class Sections:
             done = self.finish(event.time)
             self._key, self._position = key, item.offset or 0
             kept = item.section.endswith(("HEADER", ".MIME")) and item.offset is None
-            self._header = Partial(self._origin.memory) if kept else None
+            self._header = Partial(self._origin) if kept else None
         self._item = item
         return done
 

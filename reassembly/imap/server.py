@@ -2,42 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from reassembly.builder import Origin
 from reassembly.events import Data, Gap
 from reassembly.imap import structure
+from reassembly.imap.client import Client
 from reassembly.imap.grammar import EXPUNGE, FETCH, LITERAL, RESPONSE, TAGGED, Item, items, quoted
 from reassembly.imap.phrases import Line, Phrases
 from reassembly.imap.sections import Sections
 from reassembly.imap.structure import Structures
 from reassembly.objects import Object
+from reassembly.partial import Partial
 
 
 class Server:
-    """`answered` hears the tag of each tagged response, and whether it says OK; True stops the reading behind it."""
+    """`agreed`: the client's command that was just agreed to, if the bytes behind the response mean something else."""
 
     __slots__ = (
-        "_answered", "_item", "_literals", "_number", "_origin", "_scanned", "_sections", "_size", "_structures",
-        "_taught", "_text", "_word", "phrases",
+        "_client", "_compressed", "_held", "_item", "_literals", "_number", "_origin", "_scanned", "_sections",
+        "_size", "_structures", "_taught", "_text", "_word", "agreed", "phrases",
     )  # fmt: skip
 
-    def __init__(
-        self, origin: Origin, sections: Sections, structures: Structures, answered: Callable[[bytes, bool], bool]
-    ) -> None:
+    def __init__(self, origin: Origin, sections: Sections, structures: Structures, client: Client) -> None:
         self._origin = origin
         self._sections = sections
         self._structures = structures
-        self._answered = answered
+        self._client = client
+        self._compressed = False
+        self.agreed = ""
         self.phrases = Phrases(origin, RESPONSE)
         self._number = 0  # of the mail that a FETCH response is about
         self._text = b""  # of the response, its literals as quoted strings
+        self._held = Partial(origin)  # counts it while it waits for more
         self._scanned = 0
         self._taught = False  # the structure in it is known
         self._literals = 0
         self._item: Item | None = None  # whose literal is coming
         self._size = 0  # of that literal, as far as it came
-        self._word: bytearray | None = None  # a literal that is part of the text
+        self._word: Partial | None = None  # a literal that is part of the text
 
     def read(self, event: Data) -> list[Object]:
         """The objects that end in these bytes. `phrases.at` says where it stopped."""
@@ -60,10 +61,11 @@ class Server:
             if over:
                 self._ended(event, out)
         elif over:
-            self._word = bytearray()
+            self._word = None
             self._spelt()
         if event.length > inside:
             self._number = 0
+            self._forget()
         return out
 
     def close(self, time: int, how: str) -> list[Object]:
@@ -80,12 +82,30 @@ class Server:
         if self._number:
             self._fetched(line, event, out)
         if line.literal is None:
-            return self._over()
+            stops = self._over()
+            if self._literals:
+                self._forget()
+            self._text = b""
+            return stops
         if self._item is None:
-            self._word = bytearray()
-        match = LITERAL.search(self._text, max(0, len(self._text) - 64))
-        self._text = self._text[: match.start()] if match is not None else self._text
+            self._word = Partial(self._origin)
+            match = LITERAL.search(self._text, max(0, len(self._text) - 64))
+            self._text = self._text[: match.start()] if match is not None else self._text
+            self._wait()
+        else:
+            self._forget()  # what it said before the section is known by now
         return False
+
+    def _wait(self) -> None:
+        """More will come of the text."""
+        self._held.hold(len(self._text))
+        if self._held.full:
+            self._forget()
+            self._number = 0
+
+    def _forget(self) -> None:
+        self._text, self._scanned = b"", 0
+        self._held.clear()
 
     def _fetched(self, line: Line, event: Data, out: list[Object]) -> None:
         found, self._scanned = items(self._text, self._scanned)
@@ -107,15 +127,15 @@ class Server:
             if over:
                 self._ended(event, out)
             return
-        if self._word is not None and len(self._word) + len(data) <= self._origin.limits.command_bytes:
-            self._word += data
+        word = self._word
+        if word is not None and len(word) + len(data) <= self._origin.limits.command_bytes and not word.full:
+            word += data
         if over:
             self._spelt()
 
     def _ended(self, event: Data | Gap, out: list[Object]) -> None:
         self._item = None
         out += self._sections.end(self._size, event)
-        self._text, self._scanned = b"", 0  # what it said before the section is known by now
 
     def _spelt(self) -> None:
         """A literal was a part of the text."""
@@ -125,10 +145,11 @@ class Server:
         if self._literals > limits.imap_literals or len(self._text) + len(word) > limits.imap_line_bytes:
             self._origin.memory.counters["imap_literals"] += 1
             self._number = 0
-            self._text = b""
+            self._forget()
             return
         self._scanned = min(self._scanned, len(self._text))
         self._text += quoted(bytes(word))
+        self._wait()
 
     def _teach(self) -> None:
         """Learns what the mail consists of, once it is said."""
@@ -146,3 +167,11 @@ class Server:
             self._structures.clear()
         tagged = TAGGED.match(self._text)
         return tagged is not None and self._answered(tagged[1], tagged[2].upper() == b"OK")
+
+    def _answered(self, tag: bytes, agreed: bool) -> bool:
+        """A tagged response; True when what follows it is no IMAP as it stands."""
+        verb = self._client.verb(tag, agreed)
+        if agreed and (verb == "STARTTLS" or (verb == "COMPRESS" and not self._compressed)):
+            self._compressed = self._compressed or verb == "COMPRESS"
+            self.agreed = verb
+        return bool(self.agreed)

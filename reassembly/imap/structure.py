@@ -10,6 +10,7 @@ import re
 from collections import OrderedDict
 from typing import TypeAlias
 
+from reassembly.builder import Memory
 from reassembly.imap.grammar import unquoted
 from reassembly.limits import Limits
 
@@ -18,6 +19,7 @@ Node: TypeAlias = "bytes | list[Node]"
 _START = re.compile(rb"\bBODY(?:STRUCTURE)?[ \t]+\(", re.IGNORECASE)
 _TOKEN = re.compile(rb'([()])|"((?:[^"\\]|\\.)*+)"|([^\s()"]+)', re.DOTALL)
 _PLAIN = re.compile(rb"[^\r\n\0]*")
+_COST, _MAIL_COST = 150, 700  # what a header costs beyond its bytes, and a mail beyond its headers
 _MOST_PARAMETERS = 100  # of one part that are looked at
 _TEXT = b"Content-Type: text/plain\r\n\r\n"
 
@@ -135,10 +137,11 @@ def _clean(word: bytes) -> bytes:
 class Structures:
     """What is known of the mails of the selected mailbox, by their numbers in it; the oldest is forgotten first."""
 
-    __slots__ = ("_held", "_known", "_limits")
+    __slots__ = ("_counted", "_held", "_known", "_memory")
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        self._counted = 0
         self._known: OrderedDict[int, dict[str, bytes]] = OrderedDict()
         self._held = 0
 
@@ -146,17 +149,33 @@ class Structures:
         """The numbers mean other mails now."""
         self._known.clear()
         self._held = 0
+        self._fits()
 
     def learn(self, number: int, headers_of: dict[str, bytes]) -> None:
         """Headers of sections of mail `number`."""
         known = self._known.setdefault(number, {})
         for section, header in headers_of.items():
-            self._held += len(header) + len(section) - len(known.get(section, b""))
+            if section in known:
+                self._held -= _size(section, known[section])
+            self._held += _size(section, header)
             known[section] = header
         self._known.move_to_end(number)
-        while self._held > self._limits.imap_structures and self._known:
+        while not self._fits() and self._known:
             _, gone = self._known.popitem(last=False)
-            self._held -= sum(len(header) + len(section) for section, header in gone.items())
+            self._held -= sum(_size(section, header) for section, header in gone.items())
+
+    def _fits(self) -> bool:
+        """Counts it, and whether that is no more than it may be, of this connection and of all."""
+        memory, size = self._memory, self._held + _MAIL_COST * len(self._known)
+        memory.structures += size - self._counted
+        self._counted = size
+        if memory.structures > memory.limits.total_structures:
+            memory.counters["total_structures"] += 1
+            return False
+        return size <= memory.limits.imap_structures
+
+    def __del__(self) -> None:
+        self._memory.structures -= self._counted
 
     def header(self, number: int, section: str) -> bytes | None:
         """The header of a section: the one that was fetched apart, or else as the structure has it."""
@@ -168,3 +187,7 @@ class Structures:
         if section.endswith(".TEXT"):
             return known.get(f"{section[:-5]}.HEADER") or known.get(section)
         return known.get(f"{section}.MIME") or known.get(section)
+
+
+def _size(section: str, header: bytes) -> int:
+    return len(section) + len(header) + _COST

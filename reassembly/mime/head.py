@@ -12,6 +12,7 @@ from reassembly.mime.headers import NAMED, Fields
 from reassembly.mime.reading import Reading
 from reassembly.partial import Partial
 
+_LINE_COST = 64  # what a line costs beyond its bytes
 _MOST_JUNK = 2048  # bytes of lines that are no fields, after the last field: so much is a body without its empty line
 
 
@@ -20,17 +21,18 @@ class Head:
 
     Turns: `cr_lines` 0: if the message's first line ends in CR alone, all may; `bare_cr` 1: any other may as well;
     `blank_header` 1: a line of white space ends the block; `header_end` 1: lines that are no fields begin the body;
-    `boundary_in_header` 1: a delimiter before the empty line is none.
+    `boundary_in_header` 1: a delimiter before the empty line is none. `cut`: for a limit, something was left away.
     """
 
-    __slots__ = ("_bytes", "_delimits", "_fielded", "_junk", "_lines", "_partial", "_reading", "_torn", "body", "cr",
-                 "hit", "over")  # fmt: skip
+    __slots__ = ("_bytes", "_delimits", "_fielded", "_held", "_junk", "_lines", "_partial", "_reading", "_torn", "body",
+                 "cr", "cut", "hit", "over")  # fmt: skip
 
     def __init__(self, reading: Reading, cr: bool | None, delimits: Callable[[bytes], Hit | None]) -> None:
         self._reading = reading
         self._delimits = delimits
         self.cr = cr  # a CR alone ends lines; None: the first line end will tell
-        self._partial = Partial(reading.memory)  # counts the lines as well
+        self._partial = bytearray()
+        self._held = Partial(reading)  # counts what stays when no more bytes are here
         self._torn = False  # the line that is on its way is none
         self._lines: list[bytes] = []
         self._bytes = 0
@@ -39,6 +41,7 @@ class Head:
         self.body = b""
         self.hit: Hit | None = None  # the delimiter that ended the block
         self.over = False
+        self.cut = False
 
     @property
     def empty(self) -> bool:
@@ -47,6 +50,7 @@ class Head:
 
     def feed(self, data: bytes, at: int) -> int:
         """Takes lines from `at` on; gives the offset behind what was taken."""
+        lines, size = len(self._lines), self._bytes
         while not self.over and at < len(data):
             end, after = self._line_end(data, at)
             if after == at:
@@ -55,7 +59,20 @@ class Head:
             if end >= 0:
                 self._ended(data[end:after])
             at = after
+        if not self.over:
+            self._stay(lines, size)
         return at
+
+    def _stay(self, lines: int, size: int) -> None:
+        """More bytes have to come for its end. Without room for these they are left away, from line `lines` on."""
+        self._held.hold(self._bytes + len(self._partial) + _LINE_COST * (len(self._lines) + len(self._junk)))
+        if self._held.full:
+            self._torn, self.cut = self._torn or bool(self._partial), True
+            self._partial.clear()
+            self._junk.clear()
+            del self._lines[lines:]
+            self._bytes = size
+            self._held.hold(size + _LINE_COST * lines)
 
     def _line_end(self, data: bytes, at: int) -> tuple[int, int]:
         """Where the line ends and the next begins; -1 and what belongs to it when that isn't here."""
@@ -83,17 +100,15 @@ class Head:
         room = limits.header_bytes - self._bytes - len(self._partial)
         if len(piece) > room:
             self._reading.memory.counters["header_bytes"] += 1
+            self.cut = True
             piece = piece[: max(0, room)]
             self._torn = self._torn or not piece  # the line is left away
-        elif self._partial.full:
-            piece, self._torn = b"", True
         self._partial += piece
 
     def _ended(self, end: bytes) -> None:
         line = bytes(self._partial)
         self._partial.clear()
         self._bytes += len(line)
-        self._partial.hold(self._bytes)
         if self._torn:
             self._torn = False
         elif b"\r" in line and self._reading.turn("bare_cr") == 1:
@@ -112,11 +127,9 @@ class Head:
             self._fielded = True
             self._junk.clear()
             self._keep(line)
-        elif line[:1] in (b" ", b"\t"):
-            if self._junk:
-                self._junk.append(line + end)
+        elif line[:1] in (b" ", b"\t") and not self._junk:
             self._keep(line)
-        elif self._lines or not line.startswith((b"From ", b">From ")):  # a mailbox's separator, RFC 4155
+        elif self._junk or self._lines or not line.startswith((b"From ", b">From ")):  # a mailbox's separator, RFC 4155
             self._no_field(line, end)
 
     def _keep(self, line: bytes) -> None:
@@ -124,6 +137,7 @@ class Head:
             self._lines.append(line)
         else:
             self._reading.memory.counters["header_lines"] += 1
+            self.cut = True
 
     def _no_field(self, line: bytes, end: bytes) -> None:
         self._junk.append(line + end)

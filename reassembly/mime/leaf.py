@@ -9,7 +9,7 @@ from reassembly.mime.charsets import text
 from reassembly.mime.encodings import BASE64, PLAIN, decoder, message_decoder
 from reassembly.mime.names import LONGEST_NAME
 from reassembly.mime.part import Part
-from reassembly.mime.reading import Reading
+from reassembly.mime.reading import Reading, Turns
 from reassembly.mime.uuencode import Uuencode, YEnc
 
 
@@ -28,7 +28,7 @@ class Inside(Protocol):
 class Leaf:
     """A part that is no multipart, or the text before the first delimiter of one."""
 
-    __slots__ = ("_decoder", "_end", "_plain", "_reading", "builder", "holed", "inside")
+    __slots__ = ("_decoder", "_end", "_plain", "_reading", "builder", "inside", "turns")
 
     def __init__(self, reading: Reading, origin: Origin, part: Part) -> None:
         self._reading = reading
@@ -37,21 +37,15 @@ class Leaf:
             self.builder.facts.update(part.facts)
             if part.encoding != PLAIN:
                 self.builder.codings = (part.encoding,)
-        self.holed = False  # bytes are missing, of it or of its header
+        self.turns = Turns(reading, self.builder)
         choices = dict(reading.choices)
         if part.message and part.encoding == BASE64:
-            self._decoder = message_decoder(self._turn, choices)
+            self._decoder = message_decoder(self.turns.take, choices)
         else:
-            self._decoder = decoder(part.encoding, self._turn, choices, not part.text)
+            self._decoder = decoder(part.encoding, self.turns.take, choices, not part.text)
         self._plain = part.encoding == PLAIN and not part.text
         self._end = b""  # the last line end of a plain file, which may be the mail's
         self.inside: Inside | None = None
-
-    def _turn(self, doubt: str) -> int:
-        """What looks odd behind a hole is no doubt about the sender."""
-        if self.holed:
-            return self._reading.choices.get(doubt, 0)
-        return self._reading.turn(doubt, self.builder)
 
     def feed(self, data: bytes) -> None:
         """The next bytes of the body, as they were sent."""
@@ -72,7 +66,7 @@ class Leaf:
         RFC 5321, section 4.1.1.4, lets SMTP clients add it. Turn `last_line_end` 1: it is not the file's.
         """
         end, self._end = self._end, b""
-        return b"" if end and last and self._turn("last_line_end") else end
+        return b"" if end and last and self.turns.take("last_line_end") else end
 
     def _keep(self, decoded: bytes) -> None:
         if not decoded:
@@ -84,7 +78,7 @@ class Leaf:
 
     def gap(self, length: int) -> None:
         """So many bytes of the body are missing."""
-        self.holed = True
+        self.turns.holed = True
         left, missing = self._decoder.gap(length)
         self._keep(self._held_back(left) + self._last_end(False))
         if self.builder is not None:

@@ -1,6 +1,7 @@
 """Quoted-printable to bytes as it arrives: one of the transfer encodings of a part (RFC 2045, section 6.7).
 
-Bad escapes stay as they are, as its note (2) proposes; clients that drop them are further readings.
+Bad escapes stay as they are, as its note (2) proposes; clients that drop them are further readings. Soft line breaks
+are taken out first, so one inside of an escape, which no encoder makes, doesn't break it.
 """
 
 from __future__ import annotations
@@ -26,13 +27,14 @@ class QuotedPrintable:
     are no digits, where both are in use; `line_ends` as of `LineEnds`, for what is `binary`.
     """
 
-    __slots__ = ("_carry", "_choices", "_ends", "_long", "_lower", "_turn", "_upper")
+    __slots__ = ("_carry", "_choices", "_ends", "_long", "_lower", "_open", "_turn", "_upper")
 
     def __init__(self, turn: Turn, choices: dict[str, int], binary: bool = False) -> None:
         self._turn = turn
         self._ends = LineEnds(turn, choices) if binary else None
         self._choices = choices
-        self._carry = b""
+        self._carry = b""  # white space and what else may end a line
+        self._open = b""  # an escape, without soft line breaks, that isn't whole
         self._long = False
         self._lower = self._upper = False
 
@@ -48,14 +50,20 @@ class QuotedPrintable:
         self._carry = data[held:]
         if len(self._carry) > _LONGEST_TAIL:
             self._long, self._carry, held = True, b"", len(data)
-        return passed + self._decode(data[:held])
+        return passed + self._lines(data[:held])
 
-    def _decode(self, data: bytes) -> bytes:
+    def _lines(self, data: bytes, last: bool = False) -> bytes:
         data = _TRAILING.sub(b"", data)
         if b"=" in data:
-            if self._choices.get("quoted_case"):
-                data = _UP_TO_LOWER.sub(b"", data)
-            data = data.replace(b"=\r\n", b"").replace(b"=\n", b"")
+            data = data.replace(b"=\r\n", b"=\n").replace(b"=\n", b"")
+        data = self._open + data if self._open else data
+        whole = len(data) if last else _whole(data)
+        self._open = data[whole:]
+        return self._decode(data[:whole])
+
+    def _decode(self, data: bytes) -> bytes:
+        if self._choices.get("quoted_case") and b"=" in data:
+            data = _UP_TO_LOWER.sub(b"", data)
         if self._ends is not None:
             data = self._ends.encoded(data)
         if b"=" in data:
@@ -89,11 +97,16 @@ class QuotedPrintable:
     def finish(self) -> bytes:
         """What is left: a soft line break at the end is none."""
         left, self._carry = self._carry, b""
-        return b"" if left.rstrip(b" \t\r") == b"=" else self._decode(left.rstrip(b" \t"))
+        return self._lines(b"" if left.rstrip(b" \t\r") == b"=" else left.rstrip(b" \t"), last=True)
 
 
 def _tail(data: bytes) -> int:
-    """Where bytes begin that mean something else if others follow."""
+    """Where bytes begin that mean something else if a line end follows."""
     end = len(data.rstrip(b" \t\r"))
-    mark = data.rfind(b"=", max(0, end - 2), end)
-    return end if mark < 0 or (mark < end - 1 and end < len(data)) else mark
+    return end - (data[end - 1 : end] == b"=")
+
+
+def _whole(data: bytes) -> int:
+    """Where an escape or a line end begins that may go on."""
+    mark = data.find(b"=", max(0, len(data) - 2))
+    return mark if mark >= 0 else len(data) - (data[-1:] == b"\r")

@@ -91,3 +91,20 @@ class Reading:
         """The objects that were finished since the last call."""
         done, self.done = self.done, []
         return done
+
+
+class Turns:
+    """The turns of one part. What reads it keeps these, not the part."""
+
+    __slots__ = ("_builder", "_reading", "holed")
+
+    def __init__(self, reading: Reading, builder: Builder | None) -> None:
+        self._reading = reading
+        self._builder = builder
+        self.holed = False  # bytes are missing, of the part or of its header
+
+    def take(self, doubt: str) -> int:
+        """As of `Reading`; but what looks odd behind a hole is no doubt about the sender."""
+        if self.holed:
+            return self._reading.choices.get(doubt, 0)
+        return self._reading.turn(doubt, self._builder)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from reassembly.builder import Origin
+from reassembly.builder import Builder, Origin
 from reassembly.mime.delimiters import LONGEST_BOUNDARY, Delimiters, Hit, Level
 from reassembly.mime.encodings import PLAIN
 from reassembly.mime.facts import facts_of
@@ -98,7 +98,7 @@ class Walk:
         if self._root and not levels and not self._reading.addressed:
             self._reading.addressed = True
             self._reading.facts.update(facts_of(fields))
-        self._open(part)
+        self._open(part, head.cut)
         if head.hit is not None:
             self._give(head.body)
             self._delimited(head.hit)
@@ -113,13 +113,15 @@ class Walk:
             return f"{levels[-1].path}.{levels[-1].parts}" if levels[-1].path else str(levels[-1].parts)
         return f"{self._path}.1" if self._path else "1"
 
-    def _open(self, part: Part) -> None:
+    def _open(self, part: Part, cut: bool) -> None:
         levels = self._delimiters.levels
         limits = self._reading.memory.limits
         nested = part.multipart and len(levels) < limits.mime_depth
         path = str(part.facts["tapscan.mime.path"])
         self._leaf = leaf = Leaf(self._reading, self._origin, part)
-        leaf.holed = self._holed
+        if cut and leaf.builder is not None:
+            leaf.builder.find("mime.header_limit")
+        leaf.turns.holed = self._holed
         if self._holed and leaf.builder is not None:
             leaf.builder.cut = leaf.builder.cut or "gap"
             leaf.builder.find("mime.gap_in_header")
@@ -127,32 +129,31 @@ class Walk:
         if part.multipart and not nested and leaf.builder is not None:
             leaf.builder.limit("mime_depth")
         self._preamble = nested
-        leaf.inside = self._inside(leaf, part, path)
+        leaf.inside = self._inside(leaf.builder, part, path)
         if nested:
             digest = part.type == "multipart/digest"
             self._delimiters.push(Level(part.boundaries, path if levels else self._path, digest))
 
-    def _inside(self, leaf: Leaf, part: Part, path: str) -> Inside | None:
+    def _inside(self, builder: Builder | None, part: Part, path: str) -> Inside | None:
         """What looks for more inside a part: a walk through a message, or for files in text."""
-        if leaf.builder is None:
+        if builder is None:
             return None
         if not (part.text or part.message or part.encoding == PLAIN):
             return None
         if self._depth >= self._reading.memory.limits.mime_messages:
             if part.message:
-                leaf.builder.limit("mime_messages")
+                builder.limit("mime_messages")
             return None
-        origin = self._origin if part.multipart else self._origin.inside(leaf.builder)
+        origin = self._origin if part.multipart else self._origin.inside(builder)
+        reading, depth = self._reading, self._depth + 1
         if part.message:
-            return Walk(self._reading, origin, path, self._depth + 1)
+            return Walk(reading, origin, path, depth)
 
-        def hidden(boundary: bytes | None) -> Walk:
-            builder = leaf.builder
-            if builder is not None:
-                builder.find("mime.hidden_multipart" if boundary is not None else "mime.hidden_header")
-            return Walk(self._reading, origin, "" if part.multipart else path, self._depth + 1, boundary)
+        def hidden(boundary: bytes | None) -> Walk:  # keeps nothing that keeps it
+            builder.find("mime.hidden_multipart" if boundary is not None else "mime.hidden_header")
+            return Walk(reading, origin, "" if part.multipart else path, depth, boundary)
 
-        return Inline(self._reading, origin, hidden, part.multipart and not part.boundaries)
+        return Inline(reading, origin, hidden, part.multipart and not part.boundaries)
 
     def _text(self, last: bool) -> bool:
         """A body up to a delimiter, or as much of it as is sure to be no delimiter."""

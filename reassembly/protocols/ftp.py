@@ -15,10 +15,13 @@ from reassembly.builder import Origin
 from reassembly.events import Close, Data, Expect, Fact, Gap, Note, Switch
 from reassembly.lines import Lines, Sides, reply, words
 from reassembly.protocols import Answer, Emitted
+from reassembly.waiting import Waiting
 
 NAME = "ftp"
 PORTS = frozenset({21, 2121})
 LONGEST_ARGUMENT = 4096  # of a command kept: PATH_MAX of Linux
+_MOST_OPEN = 20  # clients wait for the place
+_CHANNEL_COST = 512  # of a channel and its facts, without the path
 
 _BANNER = re.compile(rb"(?:120|220)[ -][^\r\n]*(?:\bFTP|FTPD?\b|FileZilla)", re.IGNORECASE)
 _MAIL_BANNER = re.compile(rb"220[ -][^\r\n]*\bE?SMTP\b", re.IGNORECASE)
@@ -91,13 +94,13 @@ class Parser:
     def __init__(self, origin: Origin) -> None:
         self._origin = origin
         self._sides = Sides()
-        self._commands = Lines(origin.memory)
-        self._replies = Lines(origin.memory)
+        self._commands = Lines(origin)
+        self._replies = Lines(origin)
         self._code = 0  # of a reply of several lines that is not over
         self._greeted = False
         self._over = False  # TLS from here
-        self._asked: deque[tuple[str, Channel | None]] = deque(maxlen=origin.limits.pending_requests)
-        self._open: deque[Channel] = deque(maxlen=origin.limits.pending_requests)  # passive, without their reply
+        self._asked: Waiting[tuple[str, Channel | None]] = Waiting(origin)
+        self._open: deque[Channel] = deque(maxlen=_MOST_OPEN)  # passive, without their reply
         self._channel: Channel | None = None  # of the next transfer command
         self._user: str | None = None
         self._rest: int | None = None
@@ -145,7 +148,7 @@ class Parser:
         verb, _, argument = _TELNET.sub(b"", line).strip(b"\r\n").lstrip().partition(b" ")
         name = verb[:8].decode("latin-1").upper()
         argument = argument[:LONGEST_ARGUMENT]
-        self._asked.append((name, None))
+        self._asked.add((name, None), 0)
         if name in _TRANSFERS:
             self._transfer(name, argument)
         elif name in _ACTS:
@@ -164,7 +167,7 @@ class Parser:
             return
         self._channel = Channel(passive=True)
         self._open.append(self._channel)
-        self._asked[-1] = ("PASV", self._channel)
+        self._asked.change(("PASV", self._channel), _CHANNEL_COST)
 
     def _port(self, argument: bytes) -> None:
         match = _HOST_PORT.match(argument.strip())
@@ -203,7 +206,7 @@ class Parser:
             channel = self._channel = channel.again()
             self._out += channel.expects()
         channel.taken = True
-        self._asked[-1] = (name, channel)
+        self._asked.change((name, channel), _CHANNEL_COST + len(argument))
         channel.facts["tapscan.ftp.command"] = name
         if name in ("RETR", "STOR", "APPE") and argument:
             channel.facts["tapscan.ftp.path"] = words(argument)
@@ -237,7 +240,7 @@ class Parser:
         if 100 <= code < 200:
             self._under_way(line)
             return
-        verb, channel = self._asked.popleft() if self._asked else ("", None)
+        verb, channel = self._asked.take() if self._asked else ("", None)
         if code == 234 and verb in ("AUTH", ""):
             self._switch(data, start)
         elif verb == "PASV":
@@ -263,7 +266,7 @@ class Parser:
 
     def _under_way(self, line: bytes) -> None:
         """1xx: the transfer begins; the server may say what it calls the file."""
-        name, channel = self._asked[0] if self._asked else ("", self._channel)
+        name, channel = self._asked.first if self._asked else ("", self._channel)
         if channel is None or "tapscan.ftp.path" in channel.facts:
             return
         if name in ("STOU", "STOR") and (match := _STORED_AS.search(line)):

@@ -13,6 +13,7 @@ from reassembly.imap.client import Client
 from reassembly.imap.deflated import Deflated
 from reassembly.imap.sections import NAME, Sections
 from reassembly.imap.server import Server
+from reassembly.imap.session import Session
 from reassembly.imap.structure import Structures
 from reassembly.protocols import Answer, Emitted
 
@@ -33,18 +34,16 @@ def probe(orig: bytes, resp: bytes) -> Answer:
 class Parser:
     """One connection. The side that says "* OK" is the server, whoever opened the flow."""
 
-    __slots__ = ("_client", "_deflated", "_known", "_next", "_origin", "_over", "_server", "_verb")
+    __slots__ = ("_client", "_deflated", "_known", "_next", "_origin", "_over", "_server")
 
     def __init__(self, origin: Origin) -> None:
         self._origin = origin
-        structures = Structures(origin.limits)
-        self._client = Client(origin, structures)
-        self._server = Server(
-            origin, Sections(origin, structures, self._client.asked, self._client.facts), structures, self._answered
-        )
+        structures, session = Structures(origin.memory), Session()
+        self._client = Client(origin, structures, session)
+        sections = Sections(origin, structures, self._client.asked, session.fetched)
+        self._server = Server(origin, sections, structures, self._client)
         self._next = ORIG  # the client's direction
         self._known = False
-        self._verb = ""  # the command that was just agreed to, if the bytes mean something else from here
         self._deflated: tuple[Deflated, Deflated] | None = None
         self._over = [False, False]
 
@@ -76,22 +75,15 @@ class Parser:
         if side.phrases.idle and event.payload.startswith(_TLS):
             return self._switch(event)
         emitted: list[Emitted] = [*side.read(event)]
-        if not self._verb:
+        if not self._server.agreed:
             return emitted
-        verb, self._verb = self._verb, ""
+        verb, self._server.agreed = self._server.agreed, ""
         rest = Data(event.direction, event.payload[side.phrases.at :], event.began, event.time)
         if verb == "STARTTLS":
             return [*emitted, *self._switch(rest)]
         self._deflated = Deflated(self._origin.memory), Deflated(self._origin.memory)
         emitted.append(Note({"tapscan.imap.compressed": True}))
         return [*emitted, *self._inflate(rest)]
-
-    def _answered(self, tag: bytes, agreed: bool) -> bool:
-        """A tagged response; True when what follows it is no IMAP as it stands."""
-        verb = self._client.verb(tag, agreed)
-        if agreed and (verb == "STARTTLS" or (verb == "COMPRESS" and self._deflated is None)):
-            self._verb = verb
-        return bool(self._verb)
 
     def _switch(self, rest: Data) -> list[Emitted]:
         self._over = [True, True]

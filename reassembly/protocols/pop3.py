@@ -7,7 +7,6 @@ which command follows from their order. Where no command was seen, an answer tha
 from __future__ import annotations
 
 import re
-from collections import deque
 
 from reassembly.builder import Origin
 from reassembly.events import Close, Data, Fact, Gap, Note, Switch
@@ -15,6 +14,8 @@ from reassembly.lines import Lines, words
 from reassembly.protocols import Answer, Emitted
 from reassembly.smtp.dotted import DottedText, Found
 from reassembly.smtp.draft import Draft
+from reassembly.waiting import Waiting
+from sensor.noun import state
 
 NAME = "pop3"
 PORTS = frozenset({110, 1110})
@@ -39,26 +40,39 @@ def probe(orig: bytes, resp: bytes) -> Answer:
     return Answer.MORE
 
 
+@state
+class Asked:
+    """The command whose answer is being read, and who is logged in."""
+
+    verb: bytes = b""
+    user: str = ""
+
+    def facts(self) -> dict[str, Fact]:
+        """What is said of the mail in the answer."""
+        facts: dict[str, Fact] = {"tapscan.pop3.command": self.verb.decode("ascii", "replace")}
+        if self.user:
+            facts["tapscan.pop3.user"] = self.user
+        return facts
+
+
 class Parser:
     """One connection. The side that says "+OK" is the server, whoever opened the flow."""
 
     __slots__ = (
-        "_challenged", "_client", "_commands", "_draft", "_first", "_lines", "_origin", "_text", "_user", "_verb",
-        "_waiting",
+        "_asked", "_challenged", "_client", "_commands", "_draft", "_first", "_lines", "_origin", "_text", "_waiting",
     )  # fmt: skip
 
     def __init__(self, origin: Origin) -> None:
         self._origin = origin
         self._client = 0
         self._first = True
-        self._commands: deque[tuple[bytes, str]] = deque(maxlen=origin.limits.pending_requests)
+        self._commands: Waiting[tuple[bytes, str]] = Waiting(origin)
         self._waiting = True  # for the greeting
         self._challenged = False  # the next line of the client answers a SASL challenge (RFC 5034)
-        self._lines = Lines(origin.memory), Lines(origin.memory)
+        self._lines = Lines(origin), Lines(origin)
         self._text: DottedText | None = None
-        self._verb = b""
-        self._user = ""
-        self._draft = Draft(origin, NAME, self._facts)
+        self._asked = Asked()
+        self._draft = Draft(origin, NAME, self._asked.facts)
 
     def feed(self, event: Data | Gap) -> list[Emitted]:
         """Mails, and their parts, as they end."""
@@ -79,7 +93,7 @@ class Parser:
         if event.direction == self._client or self._text is None:
             return []
         held = self._text.gap()
-        if self._verb not in _MAIL:
+        if self._asked.verb not in _MAIL:
             return []
         return [*self._draft.write(held, event), *self._draft.gap(event.length, event)]
 
@@ -93,7 +107,7 @@ class Parser:
                 self._challenged = False
                 continue
             verb, _, argument = line.strip().partition(b" ")
-            self._commands.append((verb.upper(), words(argument.strip())[:200]))
+            self._commands.add((verb[:16].upper(), words(argument.strip()[:200])), 216)
         return []
 
     def _answer(self, event: Data) -> list[Emitted]:
@@ -113,7 +127,7 @@ class Parser:
 
     def _read_text(self, text: DottedText, event: Data, at: int, emitted: list[Emitted]) -> int:
         piece, at, found = text.feed(event.payload, at)
-        if self._verb in _MAIL:
+        if self._asked.verb in _MAIL:
             emitted.extend(self._draft.write(piece, event))
         if found is not Found.NOTHING:
             emitted.extend(self._draft.finish(event.time))
@@ -132,12 +146,12 @@ class Parser:
             self._waiting = False
             return False
         self._waiting = False
-        verb, argument = self._commands.popleft() if self._commands else self._guess(line)
+        verb, argument = self._commands.take() if self._commands else self._guess(line)
         if status[1] != b"+OK":
             return False
-        self._verb = verb
+        self._asked.verb = verb
         if verb == b"USER":
-            self._user = argument
+            self._asked.user = argument
         elif verb in _MAIL or verb in _LONG or (verb in _LISTS and not argument):
             self._text = DottedText(bare_ends=False)
         elif verb == b"STLS":
@@ -148,9 +162,3 @@ class Parser:
     def _guess(self, line: bytes) -> tuple[bytes, str]:
         """The command that an answer without one belongs to."""
         return (b"RETR", "") if _OCTETS.match(line) else (b"", "")
-
-    def _facts(self) -> dict[str, Fact]:
-        facts: dict[str, Fact] = {"tapscan.pop3.command": self._verb.decode("ascii", "replace")}
-        if self._user:
-            facts["tapscan.pop3.user"] = self._user
-        return facts

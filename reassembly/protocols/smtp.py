@@ -58,15 +58,15 @@ class Parser:
         self._origin = origin
         self._sides = Sides()
         self._mode = Mode.COMMAND
-        self._commands = Lines(origin.memory)
-        self._answers = Answers(origin.memory)
-        self._inbox = Inbox()  # of the client
+        self._commands = Lines(origin)
+        self._answers = Answers(origin)
+        self._inbox = Inbox(origin)  # of the client
         self._verb = ""  # of the last command
         self._closed = False  # the client has nothing more to say
         self._auth = False  # the next line is a credential
         self._bare = False  # the last command ended in a bare LF
         self._lmtp = False
-        self._envelope = Envelope()
+        self._envelope = Envelope(origin)
         self._text = DottedText()
         self._chunk = 0  # bytes of a BDAT to come
         self._last = False
@@ -137,7 +137,7 @@ class Parser:
             return True
         line, enough = self._inbox.line()
         if self._mode is Mode.ASKED:
-            if not self._answers.deaf and self._inbox.waiting <= self._origin.limits.undecided_bytes:
+            if not self._answers.deaf and self._inbox.has_room():
                 return False
             if self._verb in TLS_COMMANDS:
                 if grammar.begins_tls(line):
@@ -211,7 +211,7 @@ class Parser:
         path = grammar.path(rest)
         self._answers.ask_about(path)
         if len(self._envelope.rcpt_to) < self._origin.limits.recipients:
-            self._envelope.rcpt_to.append(path)
+            self._envelope.rcpt_to.name(path)
 
     def _ask_leave(self, rest: bytes, data: Data) -> None:
         if self._strict or self._verb == "DATA":

@@ -189,8 +189,7 @@ class Parser:
         if self._over:
             return []
         if isinstance(event, Gap):
-            self._over = True
-            return []
+            return self._give_up()
         self._data[event.direction] += event.payload
         orig, resp = self._data
         if orig and not resp and _first(orig) is False and len(orig) <= _INTRODUCTION:
@@ -199,15 +198,18 @@ class Parser:
         try:
             agreed = _read(self._data[client], self._data[1 - client][self._introduced() if client else 0 :])
         except _Short:
-            self._over = len(self._data[event.direction]) > _LONGEST
-            return []
+            return self._give_up() if len(self._data[event.direction]) > _LONGEST else []
         except _Wrong:
-            self._over = True
-            return []
+            return self._give_up()
         return self._pass_on(agreed, client, event)
 
     def close(self, event: Close) -> list[Emitted]:
         """Nothing."""
+        return []
+
+    def _give_up(self) -> list[Emitted]:
+        self._over = True
+        self._data = [b"", b""]
         return []
 
     def _client(self) -> int:
@@ -224,7 +226,7 @@ class Parser:
         self._over = True
         note = Note({"tapscan.socks.target": agreed.target})
         if not agreed.connected:
-            return [note]
+            return [*self._give_up(), note]
         ends = {client: agreed.client, 1 - client: agreed.server + (self._introduced() if client else 0)}
         rest = [
             Data(direction, self._data[direction][end:], event.began, event.time)

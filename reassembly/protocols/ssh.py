@@ -28,7 +28,7 @@ class Parser:
     __slots__ = ("_lines",)
 
     def __init__(self, origin: Origin) -> None:
-        self._lines: list[Lines | None] = [Lines(origin.memory), Lines(origin.memory)]
+        self._lines: list[Lines | None] = [Lines(origin), Lines(origin)]
 
     def feed(self, event: Data | Gap) -> list[Emitted]:
         """What a side calls itself, once: `SSH-protoversion-softwareversion SP comments CR LF`."""

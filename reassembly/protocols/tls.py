@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from reassembly.builder import Origin
 from reassembly.events import Close, Data, Fact, Gap, Note
+from reassembly.partial import Partial
 from reassembly.protocols import Answer, Emitted
 
 NAME = "tls"
@@ -57,16 +58,24 @@ def _hello_of_ssl2(head: bytes) -> Answer:
 class Handshake:
     """The handshake messages of one direction, up to its hello: put together from records, bounded."""
 
-    __slots__ = ("_bound", "_messages", "_record", "done")
+    __slots__ = ("_bound", "_held", "_messages", "_record", "done")
 
-    def __init__(self, bound: int) -> None:
-        self._bound = bound
+    def __init__(self, origin: Origin) -> None:
+        self._bound = origin.limits.tls_hello_bytes
+        self._held = Partial(origin)  # counts both
         self._record = bytearray()  # bytes of records that are not whole
         self._messages = bytearray()
         self.done = False
 
     def feed(self, payload: bytes) -> tuple[int, bytes] | None:
         """Type and body of the first handshake message, when it is whole."""
+        message = self._read(payload)
+        if not self.done:
+            self._held.hold(len(self._record) + len(self._messages))
+            self.done = self._held.full
+        return message
+
+    def _read(self, payload: bytes) -> tuple[int, bytes] | None:
         room = self._bound + 5 - len(self._record)
         self._record += payload[:room]
         while len(self._record) >= 5 and not self.done:
@@ -91,11 +100,11 @@ class Handshake:
 class Parser:
     """Reads each direction's hello and nothing after it."""
 
-    __slots__ = ("_hellos",)
+    __slots__ = ("_hellos", "_origin")
 
     def __init__(self, origin: Origin) -> None:
-        bound = origin.limits.tls_hello_bytes
-        self._hellos: list[Handshake | None] = [Handshake(bound), Handshake(bound)]  # None: it has been read
+        self._origin = origin
+        self._hellos: list[Handshake | None] = [Handshake(origin), Handshake(origin)]  # None: it has been read
 
     def feed(self, event: Data | Gap) -> list[Emitted]:
         """What a hello says, once."""
@@ -106,7 +115,13 @@ class Parser:
         if hello.done or isinstance(event, Gap):
             self._hellos[event.direction] = None  # with all that came after it: most flows are TLS
         facts = _facts(*message) if message else {}
+        self._greeted(facts)
         return [Note(facts)] if facts else []
+
+    def _greeted(self, facts: dict[str, Fact]) -> None:
+        origin, name = self._origin, facts.get("tls.client.server_name")
+        if name is not None and origin.memory.known is not None:
+            origin.memory.known.greeted(origin.flow, str(name), origin.memory.now)
 
     def close(self, event: Close) -> list[Emitted]:
         """Nothing is open."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 
-from reassembly.builder import Memory
+from reassembly.builder import Origin
 from reassembly.events import Data
 from reassembly.lines import Lines, reply
 from reassembly.smtp.grammar import TLS_COMMANDS
+from reassembly.waiting import Waiting
 from sensor.noun import noun
 
 
@@ -27,9 +27,9 @@ class Answers:
 
     __slots__ = ("_asked", "_greeted", "_lines", "_settled", "deaf")
 
-    def __init__(self, memory: Memory) -> None:
-        self._lines = Lines(memory)
-        self._asked: deque[tuple[str, str]] = deque(maxlen=memory.limits.pending_requests)
+    def __init__(self, origin: Origin) -> None:
+        self._lines = Lines(origin)
+        self._asked: Waiting[tuple[str, str]] = Waiting(origin)
         self._greeted = False
         self._settled = ""  # the command that was answered last
         self.deaf = True
@@ -40,18 +40,19 @@ class Answers:
         A mail that LMTP should answer for each recipient, and some servers answer once, has had all its answers when
         the client goes on after the first.
         """
-        while self._settled == "." and self._asked and self._asked[0][0] == ".":
-            self._asked.popleft()
-        self._asked.extend([(verb, "")] * times)
+        while self._settled == "." and self._asked and self._asked.first[0] == ".":
+            self._asked.take()
+        for _ in range(times):
+            self._asked.add((verb, ""), 0)
 
     def ask_about(self, argument: str) -> None:
         """What the last command was about."""
-        self._asked[-1] = (self._asked[-1][0], argument)
+        self._asked.change((self._asked.last[0], argument), len(argument))
 
     def answered(self) -> None:
         """The command that waits longest has been answered in another way."""
         if self._asked:
-            self._asked.popleft()
+            self._asked.take()
 
     def miss(self) -> None:
         """Bytes of the server are missing: which reply is whose is not known any more."""
@@ -69,7 +70,7 @@ class Answers:
                 yield answer
 
     def _greets(self, code: int) -> bool:
-        greeting = not self._greeted and code == 220 and not (self._asked and self._asked[0][0] in TLS_COMMANDS)
+        greeting = not self._greeted and code == 220 and not (self._asked and self._asked.first[0] in TLS_COMMANDS)
         self._greeted = True
         if greeting or self._asked:
             self.deaf = False
@@ -79,12 +80,12 @@ class Answers:
         if code == 334:  # asks for more of the same command (RFC 4954, section 4)
             return Answer(code, "AUTH", "", end)
         if code == 354:  # answers DATA alone: whatever else was lost, they are in step again
-            while self._asked and self._asked.popleft()[0] != "DATA":
+            while self._asked and self._asked.take()[0] != "DATA":
                 pass
             return Answer(code, "DATA", "", end)
         if not self._asked:
             return Answer(code, "", "", end)
-        if self._asked[0][0] == "DATA" and code < 400:  # only 354 lets DATA through: out of step
+        if self._asked.first[0] == "DATA" and code < 400:  # only 354 lets DATA through: out of step
             return None
-        self._settled, argument = self._asked.popleft()
+        self._settled, argument = self._asked.take()
         return Answer(code, self._settled, argument, end)

@@ -6,8 +6,11 @@ import re
 
 from reassembly.events import Fact
 from reassembly.lines import words
+from reassembly.partial import Partial, Place
 
 LONGEST_PATH = 1024  # of an address kept; RFC 5321 has 256, UTF-8 and routes make them longer
+_FEW = 10  # recipients
+_COST = 64  # what one costs beyond its bytes
 TLS_COMMANDS = ("STARTTLS", "X-ANONYMOUSTLS")  # RFC 3207; between Exchange servers
 
 _GREETING = re.compile(rb"220[ -][^\r\n]*(?:\bE?SMTP\b|\bLMTP\b)", re.IGNORECASE)
@@ -66,14 +69,32 @@ def begins_tls(head: bytes) -> bool:
     return head[:1] in (b"", b"\x16", b"\x80")
 
 
+class Recipients(list[str]):
+    """Those of one mail. More than a few need room, which all flows share."""
+
+    __slots__ = ("_held", "_place")
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._held: Partial | None = None
+
+    def name(self, path: str) -> None:
+        """One more, if there is room."""
+        if len(self) >= _FEW and self._held is None:
+            self._held = Partial(self._place)
+        if self._held is None or self._held.takes(len(path) + _COST):
+            self.append(path)
+
+
 class Envelope:
     """One mail transaction (RFC 5321, section 3.3)."""
 
-    __slots__ = ("_before", "helo", "mail_from", "rcpt_to")
+    __slots__ = ("_before", "_place", "helo", "mail_from", "rcpt_to")
 
-    def __init__(self) -> None:
+    def __init__(self, place: Place) -> None:
+        self._place = place
         self.helo: str | None = None
-        self._before: tuple[str | None, str | None, list[str]] = (None, None, [])
+        self._before: tuple[str | None, str | None, Recipients] = (None, None, Recipients(place))
         self.clear()
 
     def greet(self, helo: str) -> None:
@@ -85,7 +106,7 @@ class Envelope:
     def clear(self) -> None:
         """The transaction is over, the session goes on."""
         self.mail_from: str | None = None
-        self.rcpt_to: list[str] = []
+        self.rcpt_to = Recipients(self._place)
 
     def refuse(self, verb: str, argument: str) -> None:
         """The server did not take this greeting, sender or recipient.

@@ -1,22 +1,21 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from session import origin
 
-from reassembly.builder import Memory
-from reassembly.limits import Limits
 from reassembly.lines import Lines, reply, words
 
 
 def lines_of(pieces, limit=100):
-    memory = Memory(Limits(command_bytes=limit))
-    lines, out = Lines(memory), []
+    where = origin(command_bytes=limit)
+    lines, out = Lines(where), []
     for piece in pieces:
         start = 0
         while start < len(piece):
             line, start = lines.take(piece, start)
             if line is not None:
                 out.append(line)
-    return out, lines.torn(), memory.counters["command_bytes"]
+    return out, lines.torn(), where.memory.counters["command_bytes"]
 
 
 def test_lines_whole_and_split():

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from session import flow
 
-from reassembly.builder import PART, Memory, Origin
+from reassembly.builder import Memory, Origin
+from reassembly.growing import PART
 from reassembly.limits import Limits
 from reassembly.windows import FIRST_WINDOW, OVERLAP, WINDOW, Windows
 

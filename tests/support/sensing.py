@@ -45,8 +45,8 @@ def fetch(span, *names, address=None):
 class Sensor:
     """One that runs."""
 
-    def __init__(self, folder, *words, out=subprocess.PIPE, shorter="", **environment):
-        """`shorter`: statements that make its patience less."""
+    def __init__(self, folder, *words, out=subprocess.PIPE, shorter="", does="sensor", **environment):
+        """`shorter`: statements that make its patience less; `does`: which command it is."""
         folder.chmod(0o755)  # who it becomes reads its settings again
         own = {
             "XDG_CACHE_HOME": str(folder / ".cache"),
@@ -55,7 +55,7 @@ class Sensor:
         }
         given = os.environ | own | environment
         pipes = {"stdout": out, "stderr": subprocess.PIPE, "text": True}
-        self.process = subprocess.Popen([*_command(shorter), "sensor", *words], cwd=folder, env=given, **pipes)
+        self.process = subprocess.Popen([*_command(shorter), does, *words], cwd=folder, env=given, **pipes)
         self.said = self.process.stderr.readline()
         while self.said.startswith("tapscan: hint: "):  # of the clock of the machine
             self.said = self.process.stderr.readline()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from session import origin
 
 from reassembly.imap.structure import Structures, headers
 from reassembly.limits import Limits
@@ -69,7 +70,7 @@ def test_any_structure_is_survived(pieces):
 
 
 def test_the_oldest_is_forgotten_first():
-    known = Structures(Limits(imap_structures=100))
+    known = Structures(origin(imap_structures=1000).memory)
     for number in range(10):
         known.learn(number, {"1": bytes(30)})
     assert known.header(0, "1") is None
@@ -78,8 +79,26 @@ def test_the_oldest_is_forgotten_first():
     assert known.header(9, "1") is None
 
 
+def test_all_connections_together_are_bounded():
+    memory = origin(total_structures=100_000).memory
+    many = [Structures(memory) for _ in range(100)]
+    for known in many:
+        for number in range(10):
+            known.learn(number, {"1": bytes(1000)})
+            assert memory.structures <= 100_000
+    assert many[0].header(9, "1") == bytes(1000)
+    assert many[-1].header(9, "1") is None
+    assert memory.counters["total_structures"] > 0
+    many[0].clear()
+    many[-1].learn(1, {"1": bytes(1000)})
+    assert many[-1].header(1, "1") == bytes(1000)
+    known = None
+    del many, known
+    assert memory.structures == 0
+
+
 def test_a_header_that_was_fetched_comes_before_the_structure():
-    known = Structures(LIMITS)
+    known = Structures(origin().memory)
     known.learn(1, {"2": b"told", "": b"told"})
     assert (known.header(1, "2"), known.header(1, "TEXT"), known.header(1, "3")) == (b"told", b"told", None)
     known.learn(1, {"2.MIME": b"seen", "HEADER": b"seen"})

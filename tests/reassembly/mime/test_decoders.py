@@ -4,7 +4,7 @@ import base64
 import quopri
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from mailing import FILE, binhexed, pieces, uuencoded, yenced
 
@@ -186,6 +186,7 @@ QUOTED = {
     b"a\rb": b"a\rb",
     b" " * 3000 + b"x": b" " * 3000 + b"x",
     b"=\r\n=\r\n=": b"",
+    b"a=4=\r\n1b=\n=4=\n=\r\n2": b"aAbB",
 }
 
 
@@ -217,6 +218,9 @@ def test_quoted_printable_comes_back(payload, size):
     assert undone("quoted-printable", *pieces(text, size))[0] == quopri.decodestring(text)  # it may mend line ends
 
 
+@example(b"=4=\n4", 1)  # a soft line break inside of an escape
+@example(b"==\r\n\n", 1)  # what is left when it is taken out is no other
+@example(b"\r=\n\n", 1)
 @given(st.text("=4Aa \t\r\nX", max_size=60).map(str.encode), st.integers(1, 9))
 def test_quoted_printable_is_the_same_however_it_is_cut(text, size):
     assert undone("quoted-printable", *pieces(text, size)) == undone("quoted-printable", text)

@@ -235,6 +235,7 @@ def test_a_flood_of_header_lines():
     objects = read(whole, of=where)
     assert [content(one) for one in objects] == [b"body\r\n", whole]
     assert where.memory.counters["header_bytes"] + where.memory.counters["header_lines"] > 0
+    assert "mime.header_limit" in objects[0].findings
 
 
 def test_a_line_without_end_is_not_held():
