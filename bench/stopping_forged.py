@@ -77,12 +77,12 @@ def _mac(span: Span, namespace: str) -> bytes:
     return bytes.fromhex(subprocess.run(argv, check=True, capture_output=True, text=True).stdout.replace(":", ""))
 
 
-def forged(path: Path, server: bytes, client: bytes) -> None:
+def forged(path: Path, server: bytes, client: bytes, rounds: int = ROUNDS) -> None:
     """A capture of them, in the order in which they are sent."""
     dice = np.random.default_rng(1)
     with path.open("wb") as file:
         file.write(FILE_HEADER)
-        for number in range(ROUNDS):
+        for number in range(rounds):
             file.writelines(_round(dice, number, server, client))
 
 

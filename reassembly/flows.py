@@ -363,8 +363,7 @@ class FlowTable:
     def _sweep(self) -> None:
         """Ends flows that have been silent too long, and forgets those that ended some time ago."""
         now, self._swept = self._now, self._now
-        remembered = int(self.limits.timeout_closed * SECOND)
-        forgotten = now - remembered
+        forgotten = now - (remembered := int(self.limits.timeout_closed * SECOND))
         for entry in () if self.acting is None else self.acting.silent(now):
             self._end(entry, "reset", entry.last)
         patience = self.idle.patience
@@ -385,7 +384,6 @@ class FlowTable:
             self._finish(self._limbo.popleft())
 
     def _end_reset(self, now: int, most: int | None = None) -> None:
-        """Those whose RST nothing has belied; looks at `most`, the first ones."""
         for key, entry in tuple(islice(self._reset.items(), most)):
             if entry.ended or entry.connection is None or entry.connection.reset_by is None:
                 del self._reset[key]
