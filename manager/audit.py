@@ -16,15 +16,11 @@ NAME = "frames.jsonl"
 class Audit:
     """A line of JSON for each request. Raises OSError where the file can't be opened.
 
-    `folder` is there; the file belongs to whom the folder belongs, if we may give it away.
+    `folder` is there.
     """
 
     def __init__(self, folder: Path) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-        self._file = os.open(folder / NAME, flags, 0o600)
-        if os.geteuid() == 0:
-            owner = folder.stat()
-            os.fchown(self._file, owner.st_uid, owner.st_gid)
+        self._file = opened(folder, NAME)
 
     def write(self, request: Request, mode: str, interface: str, frames: list[bytes]) -> None:
         """On disk when it returns. Raises OSError."""
@@ -36,6 +32,16 @@ class Audit:
         except OSError:
             os.ftruncate(self._file, size)  # half a line would spoil the next
             raise
+
+
+def opened(folder: Path, name: str) -> int:
+    """A file to append to, made where it is missing; it belongs to whom the folder belongs, if we may give it away."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+    file = os.open(folder / name, flags, 0o600)
+    if os.geteuid() == 0:
+        owner = folder.stat()
+        os.fchown(file, owner.st_uid, owner.st_gid)
+    return file
 
 
 def _line(request: Request, mode: str, interface: str, frames: list[bytes]) -> bytes:

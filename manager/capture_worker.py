@@ -129,8 +129,8 @@ def _work(source: Source, task: Task, sender: Sender) -> None:
             elif hand is not None:
                 hand.order(one, source.now())
         if hand is not None:
-            hand.flush()
             sender.met(hand.met())
+            hand.flush()
         level = overload.look({"packets": source.backlog} | table.fullness, now)
         bystanders.admitted = LEVELS[max(level, ordered)]
         if now - said > PAUSE:

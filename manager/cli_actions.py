@@ -15,6 +15,10 @@ def _actions(given: Namespace) -> int:
         return action_stop.stop(given.config)
     if given.what == "resume":
         return action_stop.resume(given.config)
+    if given.what in ("blocked", "lift"):
+        from manager import blocked_view
+
+        return blocked_view.lift(given.item) if given.what == "lift" else blocked_view.show(given.json)
     from manager.actions_view import show_actions
 
     return show_actions(given.config, given.since, given.json)
@@ -32,9 +36,13 @@ def action_commands(commands: Any) -> None:
     more = "Exit code: 0, or 2 when it can't be known or done."
     actions = command(commands, "actions", _actions, words, more)
     words = (
-        "list; stop: nothing is sent from now on, whatever the policy says; resume: undoes it (default: %(default)s)"
+        "list; stop: nothing is sent from now on, whatever the policy says; resume: undoes it; blocked: what is not to "
+        "be had again for a while; lift ITEM: it is let through again (default: %(default)s)"
     )
-    actions.add_argument("what", choices=("list", "stop", "resume"), nargs="?", default="list", help=words)
+    kinds = "list", "stop", "resume", "blocked", "lift"
+    actions.add_argument("what", choices=kinds, nargs="?", default="list", help=words)
+    words = "of lift: an id, an address or a digest, as blocked shows it; all"
+    actions.add_argument("item", metavar="ITEM", nargs="?", help=words)
     words = "24h, 7d, or a date or time (UTC; default: %(default)s)"
     actions.add_argument("--since", metavar="TIME", default="24h", help=words)
     takes_config(actions)

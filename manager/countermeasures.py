@@ -7,25 +7,29 @@ the flow itself: an object that never came to its end was, one that did was not.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from engines.outcome import Latency, Scanned
+from engines.verdicts import Verdict
 from manager.action import Action, Mode, Outcome, Report
+from manager.blocklist import Entry, address_of, beginnings
 from manager.early import Sighting
 from manager.ecs import stable_id
 from manager.pipeline import Arrived, Item
 from manager.policy import Decision, Policy
 from reassembly.acting import Order
 from reassembly.events import Flow, FlowEnd
+from reassembly.known import Met
 from reassembly.objects import Content, Object
 from reassembly.windows import FIRST_WINDOW
 from sensor.noun import state
 
-if TYPE_CHECKING:
-    from engines.verdicts import Verdict
-
+BLOCKS = frozenset(("block_page", "block_next"))
+BLOCKLIST = "blocklist"  # in the place of an engine
+BLOCKED = "blocked"  # why there is nothing of it
+HOUR = 3600 * 1_000_000_000
 RETRY = 600 * 1_000_000_000  # ns for which a stopped transfer is remembered
 MOST = 10_000  # flows and transfers that are remembered
 _NONE = Latency(0, 0, 0, 0, 0, 0, None)
@@ -43,6 +47,7 @@ class _Tried:
 
 class Countermeasures:
     """`end`: tells workers to end a flow. `goes_on`: whether it does. `reports`: of the injector, since the last call.
+    `block`: makes things known, or says why not.
 
     Actions that are settled come by `finished`.
     """
@@ -54,12 +59,16 @@ class Countermeasures:
         end: Callable[[Order], None],
         goes_on: Callable[[Flow], bool],
         reports: Callable[[], Iterable[Report]] = tuple,
+        block: Callable[[Sequence[Entry]], str | None] = lambda entries: None,
     ) -> None:
         self.mode = mode
         self.policy = policy
         self._end = end
         self._goes_on = goes_on
         self._reports = reports
+        self._block = block
+        self._later: dict[str, Entry] = {}  # by object: to be known by its beginning
+        self._unclaimed: dict[str, Report] = {}  # by action
         self._open: dict[str, _Tried] = {}  # by flow
         self._acted: dict[str, None] = {}  # flows: each once
         self._over: dict[str, Object] = {}  # by id: objects that have ended, while a window of them is looked at
@@ -93,6 +102,8 @@ class Countermeasures:
 
     def _reported(self, report: Report) -> None:
         if (tried := self._open.get(report.flow)) is None or tried.action.id != report.action:
+            self._unclaimed[report.action] = report  # the worker's word on it may come later
+            _bound(self._unclaimed)
             return
         if tried.report is not None:
             tried.report = replace(tried.report, frames=tried.report.frames + report.frames)
@@ -125,7 +136,8 @@ class Countermeasures:
         _bound(self._acted)
         hit = next(verdict for verdict in scanned.verdicts if verdict.status in ("malicious", "suspicious"))
         for kind in decision.do:
-            self._begin(kind, decision, target, hit)
+            if kind != "block_next" or "block_page" not in decision.do:  # the page is more
+                self._begin(kind, decision, target, hit)
 
     def _begin(self, kind: str, decision: Decision, target: Object, hit: Verdict) -> None:
         now, flow = time.time_ns(), target.flow
@@ -134,6 +146,8 @@ class Countermeasures:
         action = Action(key, 1, kind, self.mode, "observed", flow, now, bare, hit, decision.rule, decision.why)
         if kind == "observe" or self.mode == "observe":
             self._finished.append(action)
+        elif kind in BLOCKS:
+            self._finished.append(self._blocked(action, decision))
         elif kind != "reset":
             self._finished.append(replace(action, outcome="begun" if self.mode == "enforce" else "dry_run"))
         elif flow.transport != "tcp":
@@ -146,10 +160,40 @@ class Countermeasures:
             self._open[flow.id] = _Tried(action, begin + target.size, whole=whole)
             self._end(Order(key, flow, target.direction))
 
+    def _blocked(self, action: Action, decision: Decision) -> Action:
+        """From now on it is known. What a file begins with is, once it is there."""
+        if action.mode == "dry_run":
+            return replace(action, outcome="dry_run")
+        until = action.time + int(decision.settings.block_hours * HOUR)
+        entry = Entry("url", "", said_of(action.hit), action.kind == "block_page", until, action.id)
+        address = address_of(action.target)
+        self._later[action.target.id] = entry
+        _bound(self._later)
+        if address is None:
+            return replace(action, outcome="done", reason="where it came from isn't known: its beginning is blocked")
+        why = self._block([replace(entry, what=address)])
+        return replace(action, outcome="failed" if why else "done", reason=why or f"{address} is blocked")
+
+    def met(self, action: str, met: Met) -> None:
+        """A worker has met something known, and acts on it."""
+        if met.flow.id in self._acted:
+            return
+        self._acted[met.flow.id] = None
+        _bound(self._acted)
+        hit = Verdict(BLOCKLIST, "malicious", met.listed.reason, (met.listed.reason,))
+        kind = "block_page" if met.asked else "reset"
+        why = f"{met.what} is blocked"
+        made = Action(action, 1, kind, self.mode, "observed", met.flow, met.time, wanted(action, met), hit, 0, why)
+        self._open[met.flow.id] = _Tried(made, 0)
+        if (report := self._unclaimed.pop(action, None)) is not None:
+            self._reported(report)
+
     def _follow(self, product: Object) -> None:
         if product.size >= FIRST_WINDOW:  # of others there are no windows
             self._over[product.id] = replace(product, content=Content(product.size))
             _bound(self._over)
+        if self._later and (entry := self._later.pop(product.id, None)) is not None:
+            self._block([replace(entry, kind="prefix", what=one) for one in beginnings(product)])
         if (tried := self._open.get(product.flow.id)) is not None and _is_whole(tried.action.target, product):
             tried.whole = product
         if self._stopped and product.complete and (first := self._stopped.get(_wanted(product))) is not None:
@@ -168,8 +212,12 @@ class Countermeasures:
             if action.target.id == whole.id:
                 bare = replace(whole, content=Content(whole.size))
                 action = replace(action, target=bare, bytes_past=max(whole.size - tried.seen, 0))
+        elif action.target.cut == BLOCKED:
+            action = replace(action, bytes_delivered=0)
         action = replace(action, outcome=outcome, reason=reason)
         self._finished.append(action)
+        if action.target.cut == BLOCKED:  # it will be blocked again
+            return
         if outcome == "confirmed" and (wanted := _wanted(whole or action.target))[1]:
             self._stopped[wanted] = action
             _bound(self._stopped)
@@ -197,14 +245,31 @@ def _judged(
 
 
 def _is_whole(target: Object, product: Object) -> bool:
-    """Whether this is what was to be stopped: the object itself, or the mail that it is a part of."""
+    """Whether this is what was to be stopped: the object itself, the mail that it is a part of, or the answer."""
+    if target.cut == BLOCKED:
+        return product.direction == target.direction and product.began >= target.began
     return product.id == target.id or (target.depth > 0 and product.kind == "email")
+
+
+def wanted(action: str, met: Met) -> Object:
+    """What was asked for, of which nothing is there yet."""
+    name = met.what.partition("?")[0].rpartition("/")[2] if met.protocol == "http" else None
+    facts = {"url.original": met.what} if met.protocol == "http" else None
+    return Object(
+        action, met.flow, met.direction, "file", met.protocol, Content(0), "", "", met.time, met.time, name or None,
+        cut=BLOCKED, facts=facts,
+    )  # fmt: skip
 
 
 def _wanted(product: Object) -> tuple[str, str]:
     """Who was to get something, and what."""
     facts = product.facts or {}
     return product.flow.ip(1 - product.direction), str(facts.get("url.original") or product.name or "")
+
+
+def said_of(hit: Verdict) -> str:
+    """What was found, and by whom."""
+    return f"{hit.signature or hit.status} ({hit.engine})"
 
 
 def _bound(kept: dict[Any, Any]) -> None:

@@ -174,7 +174,10 @@ class Documents:
             "flow": {"id": action.flow.id, "direction": "resp" if target.direction else "orig"},
             "action": action_fields(action),
         }
-        document["related"]["hash"] = [target.sha256]
+        if target.sha256:  # there is all of it
+            document["related"]["hash"] = [target.sha256]
+        if target.facts and "url.original" in target.facts:
+            merge(document, {"url.original": target.facts["url.original"]})
         return document
 
     def coverage(self, row: Row) -> Document:
@@ -348,7 +351,11 @@ class Documents:
         return network
 
     def _file(self, target: Object, hashes: Sequence[str] = ()) -> Document:
-        fields: Document = {"size": target.size, "mime_type": target.mime_type, "hash": {"sha256": target.sha256}}
+        fields: Document = {"size": target.size}
+        if target.mime_type:
+            fields["mime_type"] = target.mime_type
+        if target.sha256:
+            fields["hash"] = {"sha256": target.sha256}
         if target.name:
             fields["name"] = target.name
             if ending := extension(target.name):

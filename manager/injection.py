@@ -41,8 +41,10 @@ class Injection:
         for folder in {audit, stop.parent}:
             handed_over(folder, owner, is_action_log)
         numbers = out.fileno(), theirs.fileno()
-        out_there, sensor = ((name, numbers[0]),), settings.sensor
-        task = InjectorTask(own, secret, out_there, numbers[1], str(audit), str(stop), sensor.user, sensor.precedence)
+        there, sensor = ((name, numbers[0]),), settings.sensor
+        task = InjectorTask(
+            own, secret, there, numbers[1], str(audit), str(stop), sensor.user, sensor.precedence, settings.block_page
+        )
         with out, theirs:
             self._process: Process
             self._process, self._channel = start("manager.injector", task, numbers)

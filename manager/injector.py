@@ -1,7 +1,7 @@
 """The one process that sends: it holds the sockets, checks each request, records its frames, and sends them.
 
 Requests come straight from the capture workers, without a detour. They read hostile bytes, so a request is data: its
-pickle knows our three nouns alone, and `Limits` looks at every field. This process has nothing else that is worth
+pickle knows our four nouns alone, and `Limits` looks at every field. This process has nothing else that is worth
 having, and nobody can make it wait: a report that the manager has no room for is lost and counted.
 """
 
@@ -18,21 +18,24 @@ import signal
 import socket
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from manager.action import Report, Request
 from manager.audit import Audit
+from manager.block_page import BlockPage
 from manager.channel import REFUSED
 from manager.injection_limits import Limits, mac
 from manager.logs import one_line_logs
+from manager.options import Stop
 from manager.precedence import go_first
 from manager.privileges import give_up, named
-from manager.request_checks import NOT_A_REQUEST
-from manager.settings import CountermeasureSettings
+from manager.request_checks import NOT_A_REQUEST, PAYLOAD
+from manager.settings import BlockPageSettings, CountermeasureSettings
 from manager.stop_file import StopFile
 from reassembly.events import Flow
-from sensor.frames import Frame
+from sensor.frames import Frame, Notice
 from sensor.marks import Mark
 from sensor.noun import noun
 
@@ -58,6 +61,7 @@ class InjectorTask:
     stop: str
     user: str | None = None
     precedence: int = 0
+    page: BlockPageSettings = BlockPageSettings()
     verbose: int = 0
 
 
@@ -95,7 +99,7 @@ def main(descriptor: int) -> None:
 
     try:
         injector = Injector(channel, task)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, Stop) as error:
         channel.send(pickle.dumps(str(error)))
         return
     _bounded()
@@ -125,6 +129,7 @@ class Injector:
         self._out = {name: socket.socket(fileno=number) for name, number in task.interfaces}
         self._mark = Mark(task.secret)
         self._gateway = None if task.settings.gateway_mac is None else mac(task.settings.gateway_mac)
+        self._pages = BlockPage(task.page), BlockPage(BlockPageSettings())  # the second where the first is too long
         self._audit = Audit(Path(task.audit))
         stop = Path(task.stop)
         self.holder = os.open(stop.parent, os.O_RDONLY | os.O_DIRECTORY)  # of the stop file
@@ -179,7 +184,7 @@ class Injector:
         name = self._task.settings.interface or request.interface
         if (out := self._out.get(name)) is None:
             return 0, time.time_ns(), f"nothing is sent on {name}"
-        frames = [self._built(one) for one in request.frames]
+        frames = [self._built(one) for one in self._paged(request)]
         try:
             self._audit.write(request, self._task.settings.mode, name, frames)
         except OSError as error:
@@ -188,6 +193,15 @@ class Injector:
         if self._task.settings.mode != "enforce":
             return len(frames), when, None
         return _sent(out, frames, when)
+
+    def _paged(self, request: Request) -> tuple[Frame, ...]:
+        """The frames, the last one with the page, if there is to be one: what it says is ours, not the worker's."""
+        if request.notice is None:
+            return request.frames
+        *others, last = request.frames
+        said = request.notice.reason, request.notice.incident, request.notice.url
+        page = next((page for one in self._pages if len(page := one.response(*said)) <= PAYLOAD), b"")
+        return (*others, replace(last, payload=page))
 
     def _built(self, frame: Frame) -> bytes:
         from sensor.framing import built, readdressed
@@ -226,7 +240,7 @@ class _Careful(pickle.Unpickler):
         return type(name, (known,), {"__slots__": ()})
 
 
-_KNOWN: dict[tuple[str, str], type] = {(one.__module__, one.__name__): one for one in (Request, Frame, Flow)}
+_KNOWN: dict[tuple[str, str], type] = {(one.__module__, one.__name__): one for one in (Request, Frame, Flow, Notice)}
 
 
 def _sent(out: socket.socket, frames: list[bytes], when: int) -> tuple[int, int, str | None]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from manager import nursery
 from manager.action_log import NAME as ACTIONS
 from manager.audit import NAME as FRAMES
+from manager.blocklist import NAME as BLOCKED
 from manager.ledger import NAME
 from manager.options import Stop
 from manager.output_settings import FileSettings, OutputSettings
@@ -83,7 +84,7 @@ def is_ledger(names: Iterable[str]) -> bool:
 
 def is_action_log(names: Iterable[str]) -> bool:
     """Whether a folder with these files holds the log of actions, or nothing; perhaps the stop file, and frames."""
-    return all(name in ("stop", FRAMES) or fnmatch(name, ACTIONS.format("*")) for name in names)
+    return all(name in ("stop", FRAMES, BLOCKED) or fnmatch(name, ACTIONS.format("*")) for name in names)
 
 
 def is_spool(names: Iterable[str]) -> bool:

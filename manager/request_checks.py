@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from manager.action import Request
 from reassembly.events import Flow
-from sensor.frames import Frame, link_of
+from sensor.frames import Frame, Notice, link_of
+from sensor.packets import ACK, FIN, PSH, RST
 
 FRAMES = 16  # of one request
 TEXT = 200  # letters of an id or a name
-PAYLOAD = 1460  # bytes: a page is one segment
+LONG = 8192  # of an address
+PAYLOAD = 1428  # bytes of a page, which is one segment, with timestamps, also over IPv6
 NOT_A_REQUEST = "not a request"  # of all others the ids and the flow are what they are to be
-_SYN = 2
 
 
 def flaw(request: object) -> str | None:
@@ -45,7 +46,19 @@ def _flaw(request: object) -> str | None:
         return "the flow was picked up midstream"
     if not 0 < len(request.frames) <= FRAMES:
         return f"{len(request.frames)} frames: 1 to {FRAMES} are sent"
-    return next((why for one in request.frames if (why := _odd(one, flow)) is not None), None)
+    paged = request.notice is not None
+    if paged and not (_notice(request.notice) and len(request.frames) > 1):  # who would answer has to be gone
+        return NOT_A_REQUEST
+    resets = len(request.frames) - paged
+    flags = (RST | ACK if number < resets else PSH | ACK | FIN for number in range(len(request.frames)))
+    pairs = zip(request.frames, flags, strict=True)
+    return next((why for frame, wanted in pairs if (why := _odd(frame, wanted, flow)) is not None), None)
+
+
+def _notice(notice: object) -> bool:
+    if not isinstance(notice, Notice) or not (_text(notice.incident) and _text(notice.reason)):
+        return False
+    return type(notice.url) is str and len(notice.url) <= LONG
 
 
 def _sound(flow: object) -> bool:
@@ -58,8 +71,8 @@ def _sound(flow: object) -> bool:
     return addresses and hardware and ports and type(flow.transport) is str
 
 
-def _odd(frame: object, flow: Flow) -> str | None:
-    """Why a frame isn't sent."""
+def _odd(frame: object, flags: int, flow: Flow) -> str | None:
+    """Why a frame isn't sent. `flags`: those that it is to have."""
     if not isinstance(frame, Frame) or not _well_formed(frame):
         return "not a frame"
     source, target = (frame.source, frame.source_port), (frame.target, frame.target_port)
@@ -71,7 +84,7 @@ def _odd(frame: object, flow: Flow) -> str | None:
     link = link_of(frame.link)
     if link is None or (4 if len(frame.source) == 4 else 6) not in link.versions:
         return "a link header that isn't known"
-    return "a frame that opens a connection" if frame.flags & _SYN else None
+    return None if frame.flags == flags else "a frame that is no reset"
 
 
 def _well_formed(frame: Frame) -> bool:
@@ -79,11 +92,15 @@ def _well_formed(frame: Frame) -> bool:
     return (
         all(_number(value, bits) for value, bits in (*numbers, (frame.seq, 32), (frame.ack, 32)))
         and type(frame.link) is bytes
-        and type(frame.payload) is bytes
-        and len(frame.payload) <= PAYLOAD
+        and frame.payload == b""  # a page is made by who sends it
+        and _stamp(frame.stamp)
         and _address(frame.source)
         and _address(frame.target)
     )
+
+
+def _stamp(value: object) -> bool:
+    return value is None or (type(value) is tuple and len(value) == 2 and all(_number(one, 32) for one in value))
 
 
 def _text(value: object) -> bool:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from manager import beginning
 from manager.action import Action
 from manager.action_log import ActionLog, actions_folder
 from manager.assembly import exact_engines, observer
+from manager.blocking import Blocking
 from manager.capture_worker import Task
 from manager.countermeasures import Countermeasures
 from manager.early import Early
@@ -29,16 +31,20 @@ DEAD = "the process that sends frames has ended: no flow is reset until the sens
 
 
 class Response:
-    """`injection`: None where frames are never sent; then what would be done is only said. `log`: keeps what was."""
+    """`injection`: None where frames are never sent; then what would be done is only said. `log`: keeps what was.
+    `folder`: of the list of what is blocked."""
 
-    def __init__(self, renewal: Renewal, injection: Injection | None, log: ActionLog | None) -> None:
+    def __init__(self, renewal: Renewal, injection: Injection | None, log: ActionLog | None, folder: Path) -> None:
         self._renewal = renewal
         self._injection = injection
         self._settings = renewal.reload.running
         mode = "observe" if injection is None else self._settings.countermeasures.mode
         reports = tuple if injection is None else injection.reports
         ends = renewal.workers.end, renewal.alarms.goes_on
-        self._acts = Countermeasures(mode, _policy(self._settings), *ends, reports)
+        feeds = self._settings.countermeasures.feeds
+        self._blocking = None if injection is None else Blocking(folder, feeds, renewal.workers.know)
+        block = (lambda entries: None) if self._blocking is None else self._blocking.add
+        self._acts = Countermeasures(mode, _policy(self._settings), *ends, reports, block)
         self._engines = renewal.engines
         self._log = log
         self._errands = None if injection is None else Errands(self._settings.policy, renewal.workers.bell.ring)
@@ -62,6 +68,11 @@ class Response:
                 self._early.take(window)
             for sighting in self._early.found():
                 self._acts.sighted(sighting)
+        if self._blocking is not None:
+            self._blocking.look()
+            met, self._renewal.workers.met = self._renewal.workers.met, []
+            for action, one in met:
+                self._acts.met(action, one)
         self._acts.hear()
         if self._injection is not None and self._injection.ended():
             yield self._renewal.documents.health(time.time_ns(), DEAD)
@@ -103,6 +114,8 @@ class Response:
         if self._settings is not self._renewal.reload.running:
             self._settings = self._renewal.reload.running
             self._acts.policy = _policy(self._settings)
+            if self._blocking is not None:
+                self._blocking.renew(self._settings.countermeasures.feeds)
             if self._errands is not None:
                 self._errands.change(self._settings.policy)
         if self._early is not None and self._engines is not self._renewal.engines:
@@ -114,6 +127,11 @@ def action_log(owner: Owner | None) -> ActionLog:
     """Where actions are kept, as the owner can write to it."""
     folder = actions_folder()
     return ActionLog(folder, opened=handed_over(folder, owner, is_action_log))
+
+
+def block_folder(owner: Owner | None) -> Path:
+    """Where the list of what is blocked is, as the owner can write to it."""
+    return handed_over(actions_folder(), owner, is_action_log)
 
 
 def _policy(settings: Settings) -> Policy:

@@ -43,7 +43,7 @@ from manager.recording import Recorded
 from manager.reload import Reload
 from manager.renewal import Renewal
 from manager.report import report
-from manager.response import Response, action_log
+from manager.response import Response, action_log, block_folder
 from manager.run import documents, outlets, say
 from manager.settings import Settings
 from manager.sinks import Documented, Lines, Receiver, Sink, printed
@@ -92,7 +92,8 @@ def watch(asked: Asked) -> int:
     out = outlets(with_outputs_over(settings, owner), told, lambda folder: handed_over(folder, owner, is_spool))
     renewal = Renewal(reload, service, workers, alarms, told, pool, room, engines)
     _heed(workers, reload, service)
-    response = Response(renewal, injection, action_log(owner) if asked.replay is None else None)
+    log = action_log(owner) if asked.replay is None else None
+    response = Response(renewal, injection, log, block_folder(owner))
     round_ = Round(asked, settings, summary, renewal, interfaces, recorded, out, owner, response)
     collect_seldom()
     try:

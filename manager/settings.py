@@ -187,6 +187,7 @@ class CountermeasureSettings:
     per_second: float = 50.0  # flows that are acted on, in all; beyond, refused
     per_host: float = 5.0  # flows a minute and host that receives
     hosts: int = 50  # that were acted on within five minutes, after which everything stops until `actions resume`
+    feeds: tuple[str, ...] = ()  # files with known-bad addresses, hosts, beginnings of files: met, they are blocked
     stop_file: str | None = None  # nothing is sent while it exists; unset: actions/stop of the state directory
     audit: str | None = None  # folder of the records of frames; unset: actions/ of the state directory
 
@@ -212,7 +213,10 @@ class PolicySettings:
     """[[policy]]: the first that matches wins."""
 
     when: PolicyWhen = field(default_factory=PolicyWhen)
-    do: tuple[Literal["observe", "reset", "command", "webhook"], ...] = ()  # observe: only noted
+    # observe: only noted; block_next: the same address and file are reset when somebody asks for them again;
+    # block_page: the same, and who asks is told why
+    do: tuple[Literal["observe", "reset", "block_page", "block_next", "command", "webhook"], ...] = ()
+    block_hours: float = 24.0  # for which "block_page" and "block_next" hold
     argv: tuple[str, ...] = ()  # of "command": the action comes as JSON on its standard input
     url: str | None = None  # of "webhook"
 

@@ -75,7 +75,7 @@ class Acting:
     def __init__(self, mark: Mark, known: Known | None = None) -> None:
         self.sendings: list[Sending] = []  # for who takes them
         self.met: list[tuple[str, Met]] = []  # with the action on it
-        self._known = known or Known()
+        self._known = Known() if known is None else known
         self._mark = mark
         self._flows: dict[str, Entry] = {}
         self._ends: dict[int, Ends] = {}

@@ -13,10 +13,12 @@ RULE = f'rule Marker {{ strings: $a = "{MARKER}" condition: $a }}\n'
 SERVE = textwrap.dedent("""
     import http.server, sys, time
     address, size, at, marker, rate = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4].encode(), sys.argv[5]
+    wait = float(sys.argv[6])
     body = bytes(at) + marker + bytes(size - at - len(marker))
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         def do_GET(self):
+            time.sleep(wait)
             self.send_response(200)
             self.send_header("Content-Length", str(size))
             self.end_headers()
@@ -51,12 +53,24 @@ FETCH = textwrap.dedent("""
             pass
     print(count)
 """)
+ASK = textwrap.dedent("""
+    import socket, sys
+    address, path, host = sys.argv[1:]
+    with socket.create_connection((address, 80)) as link:
+        link.sendall(f"GET {path} HTTP/1.1\\r\\nHost: {host}\\r\\n\\r\\n".encode())
+        link.settimeout(20)
+        try:
+            while some := link.recv(65536):
+                sys.stdout.buffer.write(some)
+        except OSError as error:
+            sys.stdout.buffer.write(type(error).__name__.encode())
+""")
 
 
 @contextlib.contextmanager
-def download(span, rate=4 << 20):
-    """The server; `rate`: bytes a second, 0: as fast as they go."""
-    words = sys.executable, "-c", SERVE, span.SERVER, str(SIZE), str(MARKER_AT), MARKER, str(rate)
+def download(span, rate=4 << 20, wait=0.0):
+    """The server; `rate`: bytes a second, 0: as fast as they go; `wait`: seconds before it answers."""
+    words = sys.executable, "-c", SERVE, span.SERVER, str(SIZE), str(MARKER_AT), MARKER, str(rate), str(wait)
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     server = subprocess.Popen(span.inside(span.server, *words), **pipes)
     try:
@@ -72,3 +86,9 @@ def fetched(span):
     """How many bytes of it a client gets."""
     words = span.inside(span.client, sys.executable, "-c", FETCH, span.SERVER, str(SIZE))
     return int(subprocess.run(words, check=True, timeout=60, capture_output=True).stdout)
+
+
+def asked(span, path="/setup.exe", host="a"):
+    """What a client gets that asks for it, and which error ended it."""
+    words = span.inside(span.client, sys.executable, "-c", ASK, span.SERVER, path, host)
+    return subprocess.run(words, check=True, timeout=60, capture_output=True).stdout
