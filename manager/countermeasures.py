@@ -23,6 +23,7 @@ from reassembly.acting import Order
 from reassembly.events import Flow, FlowEnd
 from reassembly.known import Met
 from reassembly.objects import Content, Object
+from reassembly.windows import FIRST_WINDOW
 from sensor.noun import state
 
 BLOCKS = frozenset(("block_page", "block_next"))
@@ -70,6 +71,7 @@ class Countermeasures:
         self._unclaimed: dict[str, Report] = {}  # by action
         self._open: dict[str, _Tried] = {}  # by flow
         self._acted: dict[str, None] = {}  # flows: each once
+        self._over: dict[str, Object] = {}  # by id: objects that have ended, while a window of them is looked at
         self._stopped: dict[tuple[str, str], Action] = {}  # by client and what it wanted
         self._finished: list[Action] = []
 
@@ -154,7 +156,8 @@ class Countermeasures:
             self._finished.append(replace(action, outcome="late", reason="the flow was over by then"))
         else:
             begin = target.missing[0][1] if target.cut == "window" and target.missing else 0
-            self._open[flow.id] = _Tried(action, begin + target.size)
+            whole = self._over.get(target.parent or "") or self._over.get(target.id)
+            self._open[flow.id] = _Tried(action, begin + target.size, whole=whole)
             self._end(Order(key, flow, target.direction))
 
     def _blocked(self, action: Action, decision: Decision) -> Action:
@@ -186,6 +189,9 @@ class Countermeasures:
             self._reported(report)
 
     def _follow(self, product: Object) -> None:
+        if product.size >= FIRST_WINDOW:  # of others there are no windows
+            self._over[product.id] = replace(product, content=Content(product.size))
+            _bound(self._over)
         if self._later and (entry := self._later.pop(product.id, None)) is not None:
             self._block([replace(entry, kind="prefix", what=one) for one in beginnings(product)])
         if (tried := self._open.get(product.flow.id)) is not None and _is_whole(tried.action.target, product):

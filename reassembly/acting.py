@@ -32,6 +32,7 @@ ANSWERS = 10  # at most
 SILENCE = 3 * SECOND  # without a packet after which a flow that was acted on has ended
 AHEAD = 6  # RSTs beyond the one where the receiver should stand, a segment apart
 SEGMENT = 1448  # bytes, where none was seen
+_DENYING = {"stream.data_after_rst", "stream.resynchronised"}  # findings: someone else may have sent what was found
 _BEHIND = 1 << 16  # an acknowledgment so far behind the highest one is none of this connection
 
 Ends: TypeAlias = list[tuple[bytes, int] | None]  # link header and hops of frames that each side sends
@@ -253,10 +254,10 @@ class Acting:
 
 
 def _believable(connection: Connection) -> bool:
-    """The handshake was seen both ways, and nobody has said that there is none."""
+    """The handshake was seen both ways, nobody has said that there is none, and all that came goes on from it."""
     orig, resp = connection.streams
     both = connection.established and orig.isn is not None and resp.isn is not None
-    denied = connection.reset_by is not None or "stream.data_after_rst" in connection.findings
+    denied = connection.reset_by is not None or not _DENYING.isdisjoint(connection.findings)
     return both and not connection.midstream and not denied
 
 

@@ -99,6 +99,28 @@ def test_one_that_was_complete_before_the_frame_was_late():
     assert acts.done() == [("late", "its last byte was there before the frame")]
 
 
+def test_one_that_has_ended_before_its_window_was_looked_at_was_not_stopped_either():
+    for product, seen, reason in (
+        (an_object(bytes(20_000)), window(), "its last byte was there before the frame"),
+        (
+            an_object(bytes(20_000), kind="email", id="mail"),
+            window(parent="mail", depth=1),
+            "its last byte was there before the frame",
+        ),
+        (
+            partial(cut="gap", missing=((100, 200),)),
+            window(),
+            "bytes of it passed unseen: nobody knows that it was stopped",
+        ),
+    ):
+        acts = Acts()
+        acts.pass_(product)
+        acts.sight(seen)
+        acts.report()
+        acts.pass_(flow_end())
+        assert [one for _, one in acts.done()] == [reason]
+
+
 def test_who_has_not_seen_all_of_it_does_not_say_that_it_was_stopped():
     acts = Acts()
     acts.sight(window())

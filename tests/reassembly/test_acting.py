@@ -13,6 +13,7 @@ from reassembly.events import FlowEnd
 from reassembly.flows import FlowTable
 from reassembly.known import Known, Listed
 from reassembly.limits import Limits
+from reassembly.objects import Object
 from sensor.captures import open_capture
 from sensor.marks import Mark
 from sensor.packets import ACK, FIN, PSH, RST, SYN
@@ -188,6 +189,16 @@ def test_a_flow_that_falls_silent_after_it_has_ended(wire):
     assert not wire.acting._ends
 
 
+def test_flows_that_were_reset_end_one_by_one_and_not_with_the_next_sweep(wire):
+    wire.download()
+    wire.say(segment(1, seq=2500, ack=118, flags=RST | ACK), after=500)
+    other = ether(ipv4(tcp(b"", 41000, 80, 99, 0, SYN), ORIG[0], RESP[0]))
+    wire.say(other, after=700)  # a sweep, too early
+    assert wire.products == []
+    wire.say(other, after=600)
+    assert [one.cut for one in wire.products if type(one) is Object] == ["reset"]
+
+
 ALONE = [(0, 99, 0, SYN), (0, 100, 0, 0)]
 UNFINISHED = [(0, 99, 0, SYN), (1, 499, 100, SYN | ACK)]
 ONE_SIDED = [(0, 99, 0, SYN), (0, 100, 500, ACK), (0, 118, 500, ACK)]
@@ -222,6 +233,13 @@ def test_a_flood_of_forged_handshakes_and_data_makes_no_frame(wire):
 def forged(side, payload, seq, ack, flags, port):
     body = tcp(payload, port, 80, seq, ack, flags)
     return ether(ipv4(body, "10.9.9.9", "10.0.0.2"))
+
+
+def test_nothing_is_done_about_a_connection_into_which_someone_may_have_put_something(wire):
+    wire.download()
+    elsewhere = 3_000_000_000
+    wire.say(*(segment(1, b"forged", elsewhere + 6 * at, elsewhere) for at in range(20)))
+    assert wire.order() == []
 
 
 def test_who_answers_a_forged_handshake_ends_it(wire):
