@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from bench import (
+    blocking,
     cluster,
     elastic,
     elastic_faults,
@@ -60,6 +61,7 @@ GROUPS: dict[str, Group] = {
     "soak": lambda _, home: soak.figures(home),
     "start": start.figures,
     "stopping": stopping.figures,
+    "blocking": lambda captures, home: [*blocking.figures(captures, home)],
     "stopping-mail": stopping_mail.figures,
     "stopping-ways": stopping_ways.figures,
     "stopping-forged": stopping_forged.figures,

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ kind = "yara"
 rules = ["rules.yar"]
 [[policy]]
 when = { verdict = "malicious" }
-do = ["reset"]
+do = {do}
 [countermeasures]
 mode = "enforce"
 per_second = 1000.0
@@ -40,11 +40,13 @@ hosts = 10000
 
 
 @contextmanager
-def watched(folder: Path, port: str, rule: str = RULE) -> Iterator[list[dict[str, Any]]]:
+def watched(
+    folder: Path, port: str, rule: str = RULE, do: Sequence[str] = ("reset",)
+) -> Iterator[list[dict[str, Any]]]:
     """A sensor watches; the list has its documents of KINDS when it has ended. What frames it sends is not limited."""
     folder.mkdir()
     (folder / "rules.yar").write_text(rule)
-    (folder / "tapscan.toml").write_text(SETTINGS)
+    (folder / "tapscan.toml").write_text(SETTINGS.replace("{do}", json.dumps(do)))
     documents: list[dict[str, Any]] = []
     sensor = _sensor(folder, port)
     try:

@@ -36,7 +36,7 @@ from reassembly.windows import Windows
 from sensor.noun import noun
 from sensor.ring import RingSize
 
-SOON = 1024  # packets of a batch where flows are to be stopped: orders come through between two of them
+SOON = 512  # packets of a batch where flows are to be stopped: orders come through between two of them
 PAUSE = 0.2  # seconds between two words on how it goes
 _SLOW_PATH = ("dpkt.ethernet", "dpkt.llc", "dpkt.ppp", "dpkt.pppoe")
 LATE = ("reassembly.mime", "zstandard", "brotli", "numpy.ma", *_SLOW_PATH)  # numpy.unique asks for numpy.ma

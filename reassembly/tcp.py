@@ -244,7 +244,8 @@ class Connection:
             reason = "stream.signed_segment"
         elif not self._ack_plausible(segment):
             reason = "stream.invalid_ack"
-            self._count_doubt(segment)
+            if segment.wire_length or not self._stands(segment):
+                self._count_doubt(segment)
         elif self._beyond_window(segment):
             reason = "stream.out_of_window"
             self._count_doubt(segment)
@@ -255,6 +256,12 @@ class Connection:
         if self._doubts > _DOUBTS:
             self.findings["stream.resynchronised"] = None
         return self._doubts > _DOUBTS
+
+    def _stands(self, segment: Segment) -> bool:
+        """Whether it has the very next number. Then its sender isn't elsewhere: a mirror may show what he acknowledges
+        after it, a megabyte late."""
+        mine = self.streams[segment.direction]
+        return mine.isn is not None and mine.offset_of(segment.seq) == mine.next
 
     def _count_doubt(self, segment: Segment) -> None:
         """Segments of a connection lie close together; what is guessed lies anywhere."""

@@ -133,6 +133,15 @@ def test_who_has_lost_track_goes_on_where_both_ends_stand(wire):
     assert {"stream.out_of_window", "stream.resynchronised"} <= set(wire.findings)
 
 
+def test_acknowledgments_that_a_mirror_shows_before_the_data_are_no_other_place(wire):
+    wire.send(ORIG, b"a")
+    for at in range(30):
+        wire.send(ORIG, seq=1, ack=2_000_000 + at)
+    wire.send(RESP, b"data", ack=1)
+    assert wire.text(RESP) == b"data"
+    assert wire.findings == {"stream.invalid_ack"}
+
+
 def test_a_flood_of_guessed_numbers_is_not_read(wire):
     wire.send(RESP, b"a")
     dice = random.Random(1)
