@@ -17,6 +17,7 @@ from sensor.frames import Frame, Notice
 
 NS = 1_000_000_000
 LINK = bytes.fromhex("0200000000010200000000020800")
+NOTICE = Notice("ac7", "a sinkhole", "http://a/")
 PAGE = 0x19  # PSH, ACK and FIN
 LINK6 = LINK[:12] + b"\x86\xdd"
 
@@ -45,7 +46,7 @@ def from_host(number):
     return request(number, orig_ip=(10 << 24 | number).to_bytes(4, "big"))
 
 
-def paged(notice=Notice("ac7", "a sinkhole", "http://a/"), **more):
+def paged(notice=NOTICE, **more):
     """The responder is gone, and a page goes to the originator in its name."""
     made = request()
     gone = made.frames[0]
