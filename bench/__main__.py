@@ -11,7 +11,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,10 @@ from bench import (
     spool,
     start,
     stopping,
+    stopping_forged,
+    stopping_mail,
+    stopping_suricata,
+    stopping_ways,
     workers,
 )
 from bench.collection import HERE, Captures
@@ -40,7 +44,7 @@ LONG = {"soak"}  # groups that run only when they are asked for
 ROOT = Path(__file__).parent
 STARTER = ROOT.parent / "engines/starter"
 
-Group = Callable[[Captures, Path], list[Figure]]
+Group = Callable[[Captures, Path], Iterable[Figure]]
 GROUPS: dict[str, Group] = {
     "extract": extract.figures,
     "workers": workers.figures,
@@ -53,9 +57,13 @@ GROUPS: dict[str, Group] = {
     "elastic": elastic.figures,
     "elastic-faults": elastic_faults.figures,
     "memory": memory.figures,
-    "soak": lambda _, home: [*soak.figures(home)],
+    "soak": lambda _, home: soak.figures(home),
     "start": start.figures,
     "stopping": stopping.figures,
+    "stopping-mail": stopping_mail.figures,
+    "stopping-ways": stopping_ways.figures,
+    "stopping-forged": stopping_forged.figures,
+    "stopping-suricata": stopping_suricata.figures,
 }
 
 
@@ -68,7 +76,7 @@ def main() -> int:
     figures = []
     own: dict[str, Group] = {
         "scan": partial(scan.figures, rules=given.rules),
-        "soak": lambda _, home: [*soak.figures(home, given.minutes)],
+        "soak": lambda _, home: soak.figures(home, given.minutes),
     }
     for name in given.groups or [name for name in GROUPS if name not in LONG]:
         figures += _group(name, own.get(name, GROUPS[name]), places)
@@ -97,7 +105,7 @@ def _group(name: str, measure: Group, places: Captures) -> list[Figure]:
     began = time.monotonic()
     print(f"-- {name}", flush=True)
     with tempfile.TemporaryDirectory(prefix="tapscan-bench-") as home:
-        figures = measure(places, Path(home))
+        figures = [*measure(places, Path(home))]
     print(f"   {time.monotonic() - began:.0f} s", flush=True)
     return [replace(figure, group=name) for figure in figures]
 

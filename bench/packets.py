@@ -23,21 +23,27 @@ CLIENT = 0x0A000001  # 10.0.0.1 and on
 HEADERS = 16 + 14 + 20 + 20  # pcap record, Ethernet, IPv4, TCP
 FILE_HEADER = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 1 << 18, 1)
 ROWS = 4096  # packets made at once
+MACS = bytes.fromhex("020000000001 020000000002")
 
 
 def records(
-    times: Column, ends: tuple[Column, Column, Column, Column], numbers: tuple[Column, Column], flags: int, data: Column
+    times: Column,
+    ends: tuple[Column, Column, Column, Column],
+    numbers: tuple[Column, Column],
+    flags: int,
+    data: Column,
+    macs: bytes = MACS,
 ) -> bytes:
     """Packets of one size, one a row, as pcap records.
 
     `times` are microseconds; `ends` are source and destination address, then the two ports; `numbers` are sequence and
-    acknowledgement; `data` is bytes, rows x length.
+    acknowledgement; `data` is bytes, rows x length; `macs` are whom frames go to and come from.
     """
     rows, length = data.shape
     out = np.zeros((rows, HEADERS + length), np.uint8)
     _little(out, 0, np.stack([times // 1_000_000, times % 1_000_000], 1))
     _little(out, 8, np.full((rows, 2), HEADERS - 16 + length))
-    out[:, 16:30] = np.frombuffer(bytes.fromhex("020000000001 020000000002 0800"), np.uint8)
+    out[:, 16:30] = np.frombuffer(macs + b"\x08\x00", np.uint8)
     ip = struct.pack(">BBHHHBBH", 0x45, 0, 40 + length, 0, 0x4000, 64, 6, 0)
     out[:, 30:42] = np.frombuffer(ip, np.uint8)
     _big(out, 42, np.stack(ends[:2], 1), 4)

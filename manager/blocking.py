@@ -27,6 +27,7 @@ class Blocking:
         self._told: list[Entry] = []
         self._looked = 0.0
         self.renew(feeds)
+        self.look()
 
     def renew(self, feeds: Sequence[str]) -> None:
         """The settings were read again, and so are the feeds: they may have changed under the same name."""

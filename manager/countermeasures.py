@@ -23,6 +23,7 @@ from reassembly.acting import Order
 from reassembly.events import Flow, FlowEnd
 from reassembly.known import Met
 from reassembly.objects import Content, Object
+from reassembly.windows import FIRST_WINDOW
 from sensor.noun import state
 
 BLOCKS = frozenset(("block_page", "block_next"))
@@ -70,6 +71,7 @@ class Countermeasures:
         self._unclaimed: dict[str, Report] = {}  # by action
         self._open: dict[str, _Tried] = {}  # by flow
         self._acted: dict[str, None] = {}  # flows: each once
+        self._over: dict[str, Object] = {}  # by id: objects that have ended, while a window of them is looked at
         self._stopped: dict[tuple[str, str], Action] = {}  # by client and what it wanted
         self._finished: list[Action] = []
 
@@ -154,7 +156,8 @@ class Countermeasures:
             self._finished.append(replace(action, outcome="late", reason="the flow was over by then"))
         else:
             begin = target.missing[0][1] if target.cut == "window" and target.missing else 0
-            self._open[flow.id] = _Tried(action, begin + target.size)
+            whole = self._over.get(target.parent or "") or self._over.get(target.id)
+            self._open[flow.id] = _Tried(action, begin + target.size, whole=whole)
             self._end(Order(key, flow, target.direction))
 
     def _blocked(self, action: Action, decision: Decision) -> Action:
@@ -173,7 +176,7 @@ class Countermeasures:
 
     def met(self, action: str, met: Met) -> None:
         """A worker has met something known, and acts on it."""
-        if met.flow.id in self._acted:
+        if met.flow.id in self._open:
             return
         self._acted[met.flow.id] = None
         _bound(self._acted)
@@ -186,6 +189,9 @@ class Countermeasures:
             self._reported(report)
 
     def _follow(self, product: Object) -> None:
+        if product.size >= FIRST_WINDOW:  # of others there are no windows
+            self._over[product.id] = replace(product, content=Content(product.size))
+            _bound(self._over)
         if self._later and (entry := self._later.pop(product.id, None)) is not None:
             self._block([replace(entry, kind="prefix", what=one) for one in beginnings(product)])
         if (tried := self._open.get(product.flow.id)) is not None and _is_whole(tried.action.target, product):
@@ -232,7 +238,8 @@ def _judged(
     if whole is not None and whole.missing:  # it may have come to its end all the same
         return "failed", "bytes of it passed unseen: nobody knows that it was stopped"
     if not last.complete:
-        return "confirmed", None
+        begun = whole is not None and action.kind == "block_page"
+        return "confirmed", "the answer began before the page: it was reset" if begun else None
     if last.time <= report.time:
         return "late", "its last byte was there before the frame"
     return "failed", "the flow went on to the last byte"
@@ -241,7 +248,7 @@ def _judged(
 def _is_whole(target: Object, product: Object) -> bool:
     """Whether this is what was to be stopped: the object itself, the mail that it is a part of, or the answer."""
     if target.cut == BLOCKED:
-        return product.direction == target.direction and product.began >= target.began
+        return product.direction == target.direction
     return product.id == target.id or (target.depth > 0 and product.kind == "email")
 
 

@@ -32,7 +32,7 @@ TICK, LOOK = (
     0.005,
     0.5,
 )  # seconds between two looks while something is held (a cluster wakes nobody), and while nothing is
-BLOCKS = frozenset(("reset", "block_page"))  # what of a [[policy]] means here that it doesn't go on
+BLOCKS = frozenset(("reset", "block_page", "block_next"))  # what of a [[policy]] means here that it doesn't go on
 
 Handed: TypeAlias = "tuple[int, Object | FlowEnd | None]"
 

@@ -32,6 +32,7 @@ ANSWERS = 10  # at most
 SILENCE = 3 * SECOND  # without a packet after which a flow that was acted on has ended
 AHEAD = 6  # RSTs beyond the one where the receiver should stand, a segment apart
 SEGMENT = 1448  # bytes, where none was seen
+_DENYING = {"stream.data_after_rst", "stream.resynchronised"}  # findings: someone else may have sent what was found
 _BEHIND = 1 << 16  # an acknowledgment so far behind the highest one is none of this connection
 
 Ends: TypeAlias = list[tuple[bytes, int] | None]  # link header and hops of frames that each side sends
@@ -146,28 +147,34 @@ class Acting:
                 yield armed.entry
 
     def _meet(self, batch: PacketBatch, groups: Groups, met: Met) -> None:
-        """Something known has been met: what can be done is done at once."""
+        """Something known has been met: what can be done is done at once. It is `asked` only if a page can answer."""
         action = blake2b(f"{met.flow.id}/{met.listed.id}".encode(), digest_size=8, usedforsecurity=False).hexdigest()
-        self.met.append((action, met))
-        if (entry := self._open(met.flow)) is None or entry.connection is None:
+        entry = self._open(met.flow)
+        connection = None if entry is None else entry.connection
+        if entry is None or connection is None:
+            self.met.append((action, met))
             return
-        notice = Notice(action, met.listed.reason, met.what) if met.asked and met.listed.page else None
-        asking = self._last_of(batch, groups, entry, ORIG) if notice else None
-        answer = entry.connection.streams[RESP]
-        if asking is None or answer.offset_of(int(batch.ack[asking])) != answer.next or answer.pending:
-            frames = self._first(entry, entry.connection, met.direction)
+        answer = connection.streams[RESP]
+        asking = self._last_word(batch, groups, entry)
+        answered = asking is None or answer.pending or answer.offset_of(int(batch.ack[asking])) != answer.next
+        if asking is None or answered or not (met.asked and met.listed.page):
+            self.met.append((action, replace(met, asked=False)))
+            frames = self._first(entry, connection, met.direction)
             self._send(entry, Sending(action, entry.flow, tuple(frames)), met.time)
             return
+        self.met.append((action, met))
         answer.injected = True
-        frames = self._page(entry, entry.connection, answer_stamp(batch, asking))
+        notice = Notice(action, met.listed.reason, met.what)
+        frames = self._page(entry, connection, answer_stamp(batch, asking))
         self._send(entry, Sending(action, entry.flow, tuple(frames), notice), met.time, answer.next)
 
-    def _last_of(self, batch: PacketBatch, groups: Groups, entry: Entry, direction: int) -> int | None:
-        """The last packet of a direction in this batch."""
+    def _last_word(self, batch: PacketBatch, groups: Groups, entry: Entry) -> int | None:
+        """The last packet of this batch in which the originator says something."""
         if entry.key not in groups.keys:
             return None
         sided = groups.sided(groups.keys.index(entry.key))
-        return max((row for row, side in sided if side ^ entry.orig_side == direction), default=None)
+        said = (row for row, side in sided if side == entry.orig_side and batch.wire_length[row])
+        return max(said, default=None)
 
     def _page(self, entry: Entry, connection: Connection, stamp: tuple[int, int] | None) -> Iterator[Frame]:
         """Who would have answered is gone; what he would have said is said in his name."""
@@ -247,10 +254,10 @@ class Acting:
 
 
 def _believable(connection: Connection) -> bool:
-    """The handshake was seen both ways, and nobody has said that there is none."""
+    """The handshake was seen both ways, nobody has said that there is none, and all that came goes on from it."""
     orig, resp = connection.streams
     both = connection.established and orig.isn is not None and resp.isn is not None
-    denied = connection.reset_by is not None or "stream.data_after_rst" in connection.findings
+    denied = connection.reset_by is not None or not _DENYING.isdisjoint(connection.findings)
     return both and not connection.midstream and not denied
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Collection, Iterator
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import TypeAlias
 
 import numpy as np
@@ -130,6 +130,8 @@ class FlowTable:
         self._now = max(self._now, time)
         if self._now - self._swept >= SWEEP:
             self._sweep()
+        elif self.acting is not None:  # all at once they would keep us from what could still be stopped
+            self._end_reset(self._now, 1)
 
     def _dated(self) -> Iterator[Entry | Bystander]:
         """All that end when nothing comes of them for a while."""
@@ -361,8 +363,7 @@ class FlowTable:
     def _sweep(self) -> None:
         """Ends flows that have been silent too long, and forgets those that ended some time ago."""
         now, self._swept = self._now, self._now
-        remembered = int(self.limits.timeout_closed * SECOND)
-        forgotten = now - remembered
+        forgotten = now - (remembered := int(self.limits.timeout_closed * SECOND))
         for entry in () if self.acting is None else self.acting.silent(now):
             self._end(entry, "reset", entry.last)
         patience = self.idle.patience
@@ -382,8 +383,8 @@ class FlowTable:
         while self._limbo and self._limbo[0].last < forgotten:
             self._finish(self._limbo.popleft())
 
-    def _end_reset(self, now: int) -> None:
-        for key, entry in tuple(self._reset.items()):
+    def _end_reset(self, now: int, most: int | None = None) -> None:
+        for key, entry in tuple(islice(self._reset.items(), most)):
             if entry.ended or entry.connection is None or entry.connection.reset_by is None:
                 del self._reset[key]
             elif now - entry.last > self.limits.reset_wait * SECOND:

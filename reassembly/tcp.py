@@ -17,7 +17,7 @@ from sensor.packets import ACK, FIN, RST, SYN, URG
 _FORWARD = 1 << 20  # an ACK this far beyond all bytes seen acknowledges nothing that was sent
 _FRAME = 1460  # payload of an Ethernet frame: a longer segment was put together by an offloading card, unsummed
 _WINDOW = 16 << 20  # larger receive windows than this are not in use; Linux allows 6 MiB by default (tcp_rmem)
-_DOUBTS = 8  # so many implausible segments in a row mean that the sensor missed something, not that they are forged
+_DOUBTS = 8  # so many implausible segments in a row that go on from each other mean that the sensor missed something
 
 
 def _deaf(event: Data | Gap | Close) -> None:
@@ -63,8 +63,8 @@ class Connection:
     """The state of both directions. `findings` collects the oddities of the streams, by name."""
 
     __slots__ = (
-        "_doubts", "_limits", "_reopened", "_signed", "_syn_data", "confirmed", "established", "findings", "how",
-        "last_time", "midstream", "reset_by", "streams",
+        "_doubted", "_doubts", "_limits", "_reopened", "_signed", "_syn_data", "confirmed", "established", "findings",
+        "how", "last_time", "midstream", "reset_by", "streams",
     )  # fmt: skip
 
     def __init__(
@@ -85,6 +85,7 @@ class Connection:
         self._limits = limits
         self._reopened: int | None = None  # of a SYN into the established connection
         self._doubts = 0
+        self._doubted = (0, 0)  # where the last one says that both ends stand
         self._signed = False  # the handshake carried the MD5 or AO option
         self._syn_data: tuple[int, bytes] | None = None
 
@@ -243,15 +244,24 @@ class Connection:
             reason = "stream.signed_segment"
         elif not self._ack_plausible(segment):
             reason = "stream.invalid_ack"
-            self._doubts += 1
+            self._count_doubt(segment)
         elif self._beyond_window(segment):
             reason = "stream.out_of_window"
-            self._doubts += 1
+            self._count_doubt(segment)
         else:
             self._doubts = 0
             return True
         self.findings[reason] = None
+        if self._doubts > _DOUBTS:
+            self.findings["stream.resynchronised"] = None
         return self._doubts > _DOUBTS
+
+    def _count_doubt(self, segment: Segment) -> None:
+        """Segments of a connection lie close together; what is guessed lies anywhere."""
+        stands = (segment.seq, segment.ack) if segment.direction == ORIG else (segment.ack, segment.seq)
+        pairs = zip(stands, self._doubted, strict=True)
+        close = all((now - before + _WINDOW) % (1 << 32) < 2 * _WINDOW for now, before in pairs)
+        self._doubts, self._doubted = self._doubts + 1 if close else 1, stands
 
     def _paws_rejects(self, segment: Segment) -> bool:
         """RFC 7323, section 5.3; Linux lets the clock go back by one."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from reassembly.builder import Builder
 
 WINDOW = 64 << 10  # bytes after which an object is shown again
-FIRST_WINDOW = 4 << 10  # and for the first time; in between, whenever it has four times as many
+FIRST_WINDOW = 1 << 10  # and for the first time: two frames; in between, whenever it has four times as many
 OVERLAP = 4 << 10  # bytes that are looked at twice: what is searched for may lie across
 
 

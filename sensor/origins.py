@@ -5,6 +5,7 @@ from __future__ import annotations
 from sensor.frames import link_of
 from sensor.packets import ETHERNET, PacketBatch
 
+AHEAD = 1000  # ticks, a second of most clocks
 _TIMESTAMPS = 8  # kind of the option
 
 
@@ -19,7 +20,8 @@ def sent_by(batch: PacketBatch, row: int) -> tuple[bytes, int]:
 def answer_stamp(batch: PacketBatch, row: int) -> tuple[int, int] | None:
     """TSval and TSecr of a segment that answers this one; None where it has none (RFC 7323, section 3).
 
-    The other end's clock is not known better than by what was heard of it last.
+    The other end may have acknowledged it since, and a TSval below that of the acknowledgment would be an old duplicate
+    (section 5): it is what was heard of that clock last, and some.
     """
     begin, end = int(batch.transport[row]) + 20, int(batch.payload[row])
     block, at = bytes(batch.buffer[begin:end]), 0
@@ -30,6 +32,7 @@ def answer_stamp(batch: PacketBatch, row: int) -> tuple[int, int] | None:
         if at + 2 > len(block) or block[at + 1] < 2:
             break
         if block[at] == _TIMESTAMPS and at + 10 <= len(block):
-            return int.from_bytes(block[at + 6 : at + 10], "big"), int.from_bytes(block[at + 2 : at + 6], "big")
+            said, heard = block[at + 2 : at + 6], block[at + 6 : at + 10]
+            return (int.from_bytes(heard, "big") + AHEAD) % (1 << 32), int.from_bytes(said, "big")
         at += block[at + 1]
     return None

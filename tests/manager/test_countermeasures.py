@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import random
 from dataclasses import replace
 
 import pytest
@@ -13,6 +15,7 @@ from manager.early import Sighting
 from manager.observer import Observer
 from manager.policy import Policy
 from manager.settings import PolicySettings, PolicyWhen
+from reassembly.known import Listed, Met
 from reassembly.objects import Content
 
 RESET = PolicySettings(PolicyWhen(verdict="malicious"), ("reset",))
@@ -25,7 +28,12 @@ class Acts:
     def __init__(self, mode="enforce", *rules, goes_on=True):
         self.orders, self.reports = [], []
         policy = Policy(rules or (RESET,), Observer())
-        self.acts = Countermeasures(mode, policy, self.orders.append, lambda flow: goes_on, self.heard)
+        self.blocked, self.full = [], None
+        self.acts = Countermeasures(mode, policy, self.orders.append, lambda flow: goes_on, self.heard, self.block)
+
+    def block(self, entries):
+        self.blocked += entries
+        return self.full
 
     def find(self, target=None, *verdicts):
         self.acts.take(scanned(target or an_object(), *(verdicts or (BAD,))))
@@ -89,6 +97,28 @@ def test_one_that_was_complete_before_the_frame_was_late():
     acts.report()
     acts.pass_(flow_end())
     assert acts.done() == [("late", "its last byte was there before the frame")]
+
+
+def test_one_that_has_ended_before_its_window_was_looked_at_was_not_stopped_either():
+    for product, seen, reason in (
+        (an_object(bytes(20_000)), window(), "its last byte was there before the frame"),
+        (
+            an_object(bytes(20_000), kind="email", id="mail"),
+            window(parent="mail", depth=1),
+            "its last byte was there before the frame",
+        ),
+        (
+            partial(cut="gap", missing=((100, 200),)),
+            window(),
+            "bytes of it passed unseen: nobody knows that it was stopped",
+        ),
+    ):
+        acts = Acts()
+        acts.pass_(product)
+        acts.sight(seen)
+        acts.report()
+        acts.pass_(flow_end())
+        assert [one for _, one in acts.done()] == [reason]
 
 
 def test_who_has_not_seen_all_of_it_does_not_say_that_it_was_stopped():
@@ -239,3 +269,118 @@ def test_an_action_keeps_no_bytes():
     acts = Acts("observe")
     acts.find(an_object(content=Content(5, b"bytes")))
     assert acts.acts.finished()[0].target.content.kept is None
+
+
+URL = {"url.original": "/a.exe?x=1", "url.domain": "bad.example", "url.port": 8080}
+BLOCK = PolicySettings(PolicyWhen(verdict="malicious"), ("reset", "block_next"), block_hours=2.0)
+PAGE = PolicySettings(PolicyWhen(verdict="malicious"), ("block_next", "block_page"))
+
+
+def test_where_it_came_from_is_blocked_for_a_while():
+    acts = Acts("enforce", BLOCK)
+    acts.find(an_object(facts=URL))
+    (entry,) = acts.blocked
+    assert (entry.kind, entry.what) == ("url", "bad.example:8080/a.exe?x=1")
+    assert (entry.reason, entry.page) == ("Bad (yara)", False)
+    (action,) = acts.acts.finished()
+    assert (action.kind, action.outcome, action.reason) == ("block_next", "done", f"{entry.what} is blocked")
+    assert entry.until == action.time + 2 * 3600 * NS
+    assert entry.action == action.id
+
+
+def test_the_page_is_more_than_the_reset():
+    acts = Acts("enforce", PAGE)
+    acts.find(an_object(facts=URL))
+    assert [one.page for one in acts.blocked] == [True]
+    assert [one.kind for one in acts.acts.finished()] == ["block_page"]
+
+
+def test_how_it_begins_is_known_once_that_is_there():
+    acts = Acts("enforce", PAGE)
+    acts.sight(window(65536, 8192))
+    assert acts.blocked == []
+    assert acts.done() == [("done", "where it came from isn't known: its beginning is blocked")]
+    payload = random.Random(1).randbytes(100_000)
+    acts.pass_(an_object(payload, cut="reset"))
+    assert [(one.kind, one.what) for one in acts.blocked] == [("prefix", hashlib.sha256(payload[:65536]).hexdigest())]
+
+
+@pytest.mark.parametrize(("mode", "outcome"), [("observe", "observed"), ("dry_run", "dry_run")])
+def test_who_does_not_enforce_blocks_nothing(mode, outcome):
+    acts = Acts(mode, PAGE)
+    acts.find(an_object(facts=URL))
+    assert [one for one, _ in acts.done()] == [outcome]
+    assert acts.blocked == []
+
+
+def test_a_list_that_can_not_be_written_is_said():
+    acts = Acts("enforce", PAGE)
+    acts.full = "it can't be written down: No space left on device"
+    acts.find(an_object(facts=URL))
+    assert acts.done() == [("failed", acts.full)]
+
+
+def met(asked=True, **more):
+    return Met(FLOW, 1, "http", Listed("e1", "Bad (yara)"), "http://bad.example/dir/a.exe?x", asked, NOW, **more)
+
+
+def report_of(acts, refused=None):
+    acts.reports.append(Report("a1", FLOW.id, 2, NOW + 1, refused))
+
+
+def test_what_was_met_and_never_answered_was_stopped():
+    acts = Acts()
+    acts.acts.met("a1", met())
+    report_of(acts)
+    acts.pass_(flow_end())
+    (action,) = acts.acts.finished()
+    assert (action.id, action.kind, action.outcome, action.rule) == ("a1", "block_page", "confirmed", 0)
+    assert (action.why, action.bytes_delivered, action.frames, action.latency) == (
+        "http://bad.example/dir/a.exe?x is blocked",
+        0,
+        2,
+        1,
+    )
+    assert (action.target.name, action.hit.signature) == ("a.exe", "Bad (yara)")
+
+
+def test_the_injector_may_be_heard_before_the_worker():
+    acts = Acts(mode="dry_run")
+    report_of(acts)
+    acts.acts.hear()
+    acts.acts.met("a1", met(asked=False))
+    assert [(one.kind, one.outcome) for one in acts.acts.finished()] == [("reset", "dry_run")]
+
+
+def test_an_answer_that_was_there_first():
+    for product, outcome in (
+        (partial(9000), ("confirmed", "the answer began before the page: it was reset")),
+        (an_object(time=NOW), ("late", "its last byte was there before the frame")),
+        (an_object(time=NOW + 2), ("failed", "the flow went on to the last byte")),
+    ):
+        acts = Acts()
+        acts.acts.met("a1", met())
+        report_of(acts)
+        acts.pass_(product, flow_end())
+        assert acts.done() == [outcome]
+
+
+def test_what_was_met_and_could_not_be_acted_on_is_said():
+    acts = Acts()
+    acts.acts.met("a1", met())
+    acts.pass_(flow_end())
+    assert acts.done() == [("refused", "its ends were not seen to agree to it")]
+    acts = Acts()
+    acts.acts.met("a1", met())
+    report_of(acts, "port 22 is allowed")
+    assert acts.done() == [("refused", "port 22 is allowed")]
+
+
+def test_one_that_was_blocked_is_not_evaded_by_asking_again():
+    acts = Acts()
+    acts.acts.met("a1", met())
+    report_of(acts)
+    acts.pass_(flow_end())
+    acts.acts.finished()
+    acts.pass_(an_object(flow=another(FLOW, id="beef"), facts={"url.original": met().what}))
+    assert acts.done() == []

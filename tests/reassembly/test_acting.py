@@ -11,10 +11,12 @@ from reassembly.acting import ANSWERS, Acting, Order
 from reassembly.builder import Memory
 from reassembly.events import FlowEnd
 from reassembly.flows import FlowTable
+from reassembly.known import Known, Listed
 from reassembly.limits import Limits
+from reassembly.objects import Object
 from sensor.captures import open_capture
 from sensor.marks import Mark
-from sensor.packets import ACK, FIN, RST, SYN
+from sensor.packets import ACK, FIN, PSH, RST, SYN
 
 ORIG, RESP = ("10.0.0.1", 40000), ("10.0.0.2", 80)
 MARK = Mark(b"k" * 32)
@@ -24,9 +26,9 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
 class Wire:
     """Frames as they pass, into a flow table that can act."""
 
-    def __init__(self, folder):
-        self.acting = Acting(MARK)
-        memory = Memory(Limits())
+    def __init__(self, folder, known=None):
+        self.acting = Acting(MARK, known)
+        memory = Memory(Limits(), known=known)
         self.table = FlowTable(Limits(), memory, acting=self.acting)
         self.products = []
         self._folder, self._count, self._time = folder, 0, 1_700_000_000
@@ -73,6 +75,23 @@ def segment(side, payload=b"", seq=0, ack=0, flags=ACK, number=1, tags=(), windo
 @pytest.fixture
 def wire(tmp_path):
     return Wire(tmp_path)
+
+
+LISTED = Listed("e1", "Marker (yara)")
+ASK = b"GET /a.exe HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+@pytest.fixture
+def knowing(tmp_path):
+    """A wire on which somebody asks for what is known."""
+
+    def asking(listed=LISTED, also=(), **more):
+        made = Wire(tmp_path, Known(urls={"a/a.exe": listed}, **more))
+        made.handshake()
+        made.say(segment(0, ASK, 100, 500), *also)
+        return made
+
+    return asking
 
 
 def test_who_sends_hears_of_it_first_then_who_receives_a_segment_apart(wire):
@@ -170,6 +189,16 @@ def test_a_flow_that_falls_silent_after_it_has_ended(wire):
     assert not wire.acting._ends
 
 
+def test_flows_that_were_reset_end_one_by_one_and_not_with_the_next_sweep(wire):
+    wire.download()
+    wire.say(segment(1, seq=2500, ack=118, flags=RST | ACK), after=500)
+    other = ether(ipv4(tcp(b"", 41000, 80, 99, 0, SYN), ORIG[0], RESP[0]))
+    wire.say(other, after=700)  # a sweep, too early
+    assert wire.products == []
+    wire.say(other, after=600)
+    assert [one.cut for one in wire.products if type(one) is Object] == ["reset"]
+
+
 ALONE = [(0, 99, 0, SYN), (0, 100, 0, 0)]
 UNFINISHED = [(0, 99, 0, SYN), (1, 499, 100, SYN | ACK)]
 ONE_SIDED = [(0, 99, 0, SYN), (0, 100, 500, ACK), (0, 118, 500, ACK)]
@@ -204,6 +233,13 @@ def test_a_flood_of_forged_handshakes_and_data_makes_no_frame(wire):
 def forged(side, payload, seq, ack, flags, port):
     body = tcp(payload, port, 80, seq, ack, flags)
     return ether(ipv4(body, "10.9.9.9", "10.0.0.2"))
+
+
+def test_nothing_is_done_about_a_connection_into_which_someone_may_have_put_something(wire):
+    wire.download()
+    elsewhere = 3_000_000_000
+    wire.say(*(segment(1, b"forged", elsewhere + 6 * at, elsewhere) for at in range(20)))
+    assert wire.order() == []
 
 
 def test_who_answers_a_forged_handshake_ends_it(wire):
@@ -244,3 +280,61 @@ def test_tags_are_copied(wire):
     )
     (sending,) = wire.order()
     assert {one.link[12:] for one in sending.frames} == {segment(0, tags=((0x8100, 7),))[12:18]}
+
+
+def test_a_page_takes_the_place_of_the_answer(knowing):
+    made = knowing()
+    (sending,) = made.acting.sendings
+    reset, page = sending.frames
+    assert ((reset.source_port, reset.seq, reset.ack, reset.flags)) == (40000, 100 + len(ASK), 500, RST | ACK)
+    assert (page.source_port, page.seq, page.ack, page.flags) == (80, 500, 100 + len(ASK), PSH | ACK | FIN)
+    assert (sending.notice.reason, sending.notice.url) == ("Marker (yara)", "http://a/a.exe")
+    ((action, met),) = made.acting.met
+    assert (action, action, met.asked) == (sending.action, sending.notice.incident, True)
+
+
+def test_who_reads_the_page_is_left_alone(knowing):
+    made = knowing()
+    made.acting.sendings.clear()
+    after = 100 + len(ASK)
+    assert made.say(segment(0, b"", after, 500), segment(0, b"", after, 500 + 700 + 1)) == []
+    (stream,) = [entry.connection.streams[1] for entry in made.acting._flows.values()]
+    made.say(segment(0, b"", after, 1201, FIN | ACK), segment(1, b"", 500, 0, RST))
+    made.products += made.table.close()
+    assert (stream.missing, stream.lost) == (0, 0)  # what was acknowledged was ours
+
+
+def test_where_the_answer_is_there_all_the_same_it_is_reset(knowing):
+    made = knowing()
+    made.acting.sendings.clear()
+    after = 100 + len(ASK)
+    (sending,) = made.say(segment(1, HEAD, 500, after), segment(0, b"", after, 500 + len(HEAD)))
+    assert [(one.source_port, one.seq) for one in sending.frames] == [(40000, after), (80, 500 + len(HEAD))]
+
+
+@pytest.mark.parametrize("why", ["no page", "answered", "acknowledged"])
+def test_where_there_can_be_no_page_it_is_reset(knowing, why):
+    listed = Listed("e1", "x", page=False) if why == "no page" else LISTED
+    answer = segment(1, HEAD, 500, 100 + len(ASK))
+    later = segment(0, b"", 100 + len(ASK), 500 + len(HEAD))
+    made = knowing(listed, {"no page": (), "answered": (answer,), "acknowledged": (answer, later)}[why])
+    (sending,) = made.acting.sendings
+    assert sending.notice is None
+    assert {one.flags for one in sending.frames} == {RST | ACK}
+    assert [met.asked for _, met in made.acting.met] == [False]
+
+
+def test_what_is_met_in_a_flow_that_nobody_agreed_to_is_told_and_not_acted_on(tmp_path):
+    made = Wire(tmp_path, Known(urls={"a/a.exe": LISTED}))
+    made.say(segment(0, ASK, 100, 500))
+    assert made.acting.sendings == []
+    assert [met.what for _, met in made.acting.met] == ["http://a/a.exe"]
+
+
+def test_our_own_page_is_none_of_the_flow(knowing):
+    made = knowing()
+    label, window = MARK.of(500, 100 + len(ASK), 80, 40000)
+    page = segment(1, b"HTTP/1.1 403 No\r\n\r\n", 500, 100 + len(ASK), PSH | ACK | FIN, label & 0xFFFF, window=window)
+    made.say(page)
+    (entry,) = made.acting._flows.values()
+    assert entry.connection.streams[1].next == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from reassembly.events import Close, Data, Gap
@@ -120,6 +122,25 @@ def test_a_burst_of_loss_does_not_end_the_reading(wire):
     wire.connection.close("end_of_capture", wire.clock)
     assert wire.text(RESP) == b"a" + b"x" * 20
     assert any(type(event) is Gap for event in wire.heard)
+
+
+def test_who_has_lost_track_goes_on_where_both_ends_stand(wire):
+    wire.send(RESP, b"a")
+    for at in range(20):
+        wire.send(RESP, b"x", seq=100_000_000 + at)
+    wire.connection.close("end_of_capture", wire.clock)
+    assert wire.text(RESP)[:9] == b"a" + b"x" * 8
+    assert {"stream.out_of_window", "stream.resynchronised"} <= set(wire.findings)
+
+
+def test_a_flood_of_guessed_numbers_is_not_read(wire):
+    wire.send(RESP, b"a")
+    dice = random.Random(1)
+    for _ in range(200):
+        wire.send(dice.choice((ORIG, RESP)), b"forged", seq=dice.randrange(1 << 32), ack=dice.randrange(1 << 32))
+    wire.send(RESP, b"b", seq=1)
+    assert (wire.text(ORIG), wire.text(RESP)) == (b"", b"ab")
+    assert "stream.resynchronised" not in wire.findings
 
 
 @pytest.mark.parametrize(("pointer", "left"), [(3, b"abdef"), (0, b"bcdef"), (6, b"abcde"), (7, b"abcdef")])

@@ -69,6 +69,17 @@ class Span:
     def down(self):
         run("ip", "link", "set", self.port, "down")
 
+    def further(self, name):
+        """One more cable to the switch: whose end that is sends to all and hears all."""
+        self._cable(name + "p", name)
+        run("ip", "link", "set", name, "up")
+
+    def cut(self, name):
+        """The server's cable, cut in two: its end, and that of a further cable to the switch."""
+        run("ip", "link", "set", self.server + "p", "nomaster")
+        self.further(name)
+        return self.server + "p", name
+
     def mtu(self, size):
         """The longest frame of all cables."""
         for name in (self.server, self.client):
