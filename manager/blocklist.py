@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from manager.audit import opened
 from manager.ecs import stable_id
@@ -73,7 +73,8 @@ class Blocklist:
     def _append(self, lines: Sequence[dict[str, Any]]) -> None:
         file = opened(self.folder, NAME)
         try:
-            write_all(file, "".join(json.dumps(one) + "\n" for one in lines).encode())
+            # A line that was cut off by a crash is not to spoil the next one.
+            write_all(file, "".join(f"\n{json.dumps(one)}" for one in lines).encode() + b"\n")
             os.fdatasync(file)
         finally:
             os.close(file)
@@ -95,12 +96,22 @@ def _entries(path: Path) -> Iterator[Entry]:
             if "lift" in said:
                 known.pop(said["lift"], None)
             else:
-                entry = Entry(**said)
+                entry = _sound(Entry(**said))
                 known.pop(entry.id, None)
                 known[entry.id] = entry
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, RecursionError):
             continue
     yield from known.values()
+
+
+def _sound(entry: Entry) -> Entry:
+    """Raises ValueError or TypeError where it is none that was written by us."""
+    texts = type(entry.what) is type(entry.reason) is type(entry.action) is str
+    if not texts or entry.kind not in get_args(Kind) or type(entry.page) is not bool or type(entry.until) is not int:
+        raise ValueError
+    if entry.kind == "prefix":
+        bytes.fromhex(entry.what)
+    return entry
 
 
 def known_of(entries: Iterable[Entry]) -> Known:
@@ -118,7 +129,7 @@ def address_of(target: Object) -> str | None:
     if target.protocol != "http" or target.direction == 0 or "url.original" not in facts:
         return None
     host, port = str(facts.get("url.domain") or target.flow.ip(1)), facts.get("url.port", 80)
-    return url_key(f"{host}:{port}", str(facts["url.original"]))
+    return url_key(f"[{host}]:{port}" if ":" in host else f"{host}:{port}", str(facts["url.original"]))
 
 
 def beginnings(target: Object) -> list[str]:

@@ -21,8 +21,9 @@ log = logging.getLogger(__name__)
 
 MOST = 200_000  # items of all feeds together, some 60 MB in each worker
 _DIGEST = re.compile(r"[0-9a-fA-F]{64}")
-_HOST = re.compile(r"\.?(?:[\w-]+\.)*[\w-]+(?::\d{1,5})?|\[[0-9a-fA-F:.]+\](?::\d{1,5})?")
-_NOWHERE = ("0.0.0.0", "127.0.0.1", "::", "::1")  # of a hosts file: where names are sent that are not to be reached
+_HOST = re.compile(r"(?:\.?(?:[\w-]+\.)*[\w-]+\.?|\[[0-9a-fA-F:.]+\])(?::\d{1,5})?|[0-9a-fA-F:]+:[0-9a-fA-F:.]*")
+# Of a hosts file: where names are sent that are not to be reached.
+_BEFORE: tuple[list[str], ...] = ([], ["0.0.0.0"], ["127.0.0.1"], ["::"], ["::1"])
 SHOWN = 3  # lines that are no items, of each file
 
 
@@ -37,7 +38,7 @@ def read_feeds(paths: Iterable[str]) -> list[Entry]:
 def _feed(path: Path) -> Iterator[Entry]:
     wrong = 0
     try:
-        with path.open(encoding="utf-8", errors="replace") as file:
+        with path.open(encoding="utf-8-sig", errors="replace") as file:
             for number, line in enumerate(file, 1):
                 item, _, reason = line.partition("#")
                 if not item.strip():
@@ -53,11 +54,12 @@ def _feed(path: Path) -> Iterator[Entry]:
 
 
 def _entry(item: str, reason: str) -> Entry | None:
+    *before, item = item.split()
+    if before not in _BEFORE:
+        return None
     if _DIGEST.fullmatch(item):
         return Entry("prefix", item.lower(), reason)
-    if "://" in item and item.split("://")[1][:1] not in ("", "/") and " " not in item:
+    if item.partition("://")[2][:1] not in ("", "/"):
         return Entry("url", url_key("", item), reason)
-    first, _, name = item.partition(" ")
-    if first in _NOWHERE:
-        item = name.strip()
-    return Entry("host", host_key(item), reason) if _HOST.fullmatch(item) and "." in item else None
+    named = _HOST.fullmatch(item) and ("." in item or item.count(":") > 1)
+    return Entry("host", host_key(item), reason) if named else None

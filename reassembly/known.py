@@ -6,6 +6,7 @@ Asked when a request or a TLS hello is there, and when an object has so many byt
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import field
 from urllib.parse import unquote
@@ -15,6 +16,7 @@ from sensor.noun import noun, state
 
 PREFIXES = (4 << 10, 64 << 10, 1 << 20)  # bytes from the beginning of a file of which the SHA-256 is compared
 MOST = 1000  # that are met within a batch; more would not be acted on
+_END_OF_AUTHORITY = re.compile("[/?#]")  # RFC 3986, section 3.2
 _LABELS = 32  # of a host's name that are looked at
 
 
@@ -89,7 +91,7 @@ class Known:
 def _names(key: str) -> Iterator[str]:
     """Under which a host may be listed: its name with and without the port, and those that it is below of."""
     yield key
-    name = key.rpartition(":")[0] if ":" in key.rpartition("]")[2] else key
+    name, _ = _split(key)
     yield name
     labels = name.split(".")[-_LABELS:]
     for first in range(len(labels)):
@@ -98,14 +100,23 @@ def _names(key: str) -> Iterator[str]:
 
 def host_key(host: str) -> str:
     """A host, perhaps with a port, as it is compared: lower case, without the dot at the end and the usual port."""
-    name = host.rpartition("@")[2].lower().removesuffix(":80").removesuffix(".")
-    return name[:300]
+    name, port = _split(host.rpartition("@")[2].lower())
+    return (name.removesuffix(".") + (f":{port}" if port not in ("", "80") else ""))[:300]
+
+
+def _split(host: str) -> tuple[str, str]:
+    """Name and port; an address of IPv6 without brackets gets them, and has no port."""
+    if host.count(":") > 1 and "[" not in host:
+        return f"[{host}]", ""
+    name, colon, port = host.rpartition(":")
+    return (name, port) if colon and "]" not in port else (host, "")
 
 
 def url_key(host: str, target: str) -> str:
     """Where a request goes, as it is compared: host, path, decoded once, and query. `target`: any of RFC 9112."""
     if target[:1] != "/" and "://" in target:
-        authority, slash, rest = target.partition("://")[2].partition("/")
-        host, target = authority or host, slash + rest
+        rest = target.partition("://")[2]
+        authority = _END_OF_AUTHORITY.split(rest, 1)[0]
+        host, target = authority or host, rest[len(authority) :]
     path, mark, query = target.partition("#")[0].partition("?")
     return host_key(host) + (unquote(path) or "/") + mark + query

@@ -6,7 +6,7 @@ from sensor.frames import link_of
 from sensor.packets import ETHERNET, PacketBatch
 
 AHEAD = 1000  # ticks, a second of most clocks
-_TIMESTAMPS = 8  # kind of the option
+_TIMESTAMPS = b"\x08\x0a"  # kind and length of the option
 
 
 def sent_by(batch: PacketBatch, row: int) -> tuple[bytes, int]:
@@ -31,7 +31,7 @@ def answer_stamp(batch: PacketBatch, row: int) -> tuple[int, int] | None:
             continue
         if at + 2 > len(block) or block[at + 1] < 2:
             break
-        if block[at] == _TIMESTAMPS and at + 10 <= len(block):
+        if block[at : at + 2] == _TIMESTAMPS and at + 10 <= len(block):
             said, heard = block[at + 2 : at + 6], block[at + 6 : at + 10]
             return (int.from_bytes(heard, "big") + AHEAD) % (1 << 32), int.from_bytes(said, "big")
         at += block[at + 1]

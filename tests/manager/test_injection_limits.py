@@ -10,13 +10,15 @@ from nouns import FLOW
 
 from manager.action import Request
 from manager.injection_limits import FOLLOW_UPS, KNOWN_FLOWS, KNOWN_HOSTS, Limits, mac
-from manager.request_checks import flaw
+from manager.request_checks import LONG, TEXT, flaw
 from manager.settings import CountermeasureSettings
 from manager.stop_file import StopFile
-from sensor.frames import Frame
+from sensor.frames import Frame, Notice
 
 NS = 1_000_000_000
 LINK = bytes.fromhex("0200000000010200000000020800")
+NOTICE = Notice("ac7", "a sinkhole", "http://a/")
+PAGE = 0x19  # PSH, ACK and FIN
 LINK6 = LINK[:12] + b"\x86\xdd"
 
 
@@ -42,6 +44,16 @@ def request(number=0, action="one", flow=FLOW, **more):
 
 def from_host(number):
     return request(number, orig_ip=(10 << 24 | number).to_bytes(4, "big"))
+
+
+def paged(notice=NOTICE, **more):
+    """The responder is gone, and a page goes to the originator in its name."""
+    made = request()
+    gone = made.frames[0]
+    said = replace(
+        gone, source=gone.target, source_port=80, target=gone.source, target_port=40000, flags=PAGE, stamp=(1, 2)
+    )
+    return replace(made, frames=(gone, replace(said, **more)), notice=notice)
 
 
 def with_frame(**more):
@@ -227,8 +239,16 @@ def test_a_breaker_whose_file_cannot_be_written_stays_too(tmp_path):
         (with_frame(link=b""), "the flow is inside of a tunnel"),
         (with_frame(link=LINK + b"\x45"), "a link header that isn't known"),
         (with_frame(link=LINK6), "a link header that isn't known"),
-        (with_frame(flags=2), "a frame that opens a connection"),
-        (with_frame(payload=bytes(1461)), "not a frame"),
+        *((with_frame(flags=flags), "a frame that is no reset") for flags in (0, 2, 4, 0x10, 0x15, 0x18, PAGE, 0x94)),
+        (with_frame(payload=b"p"), "not a frame"),
+        (paged(payload=b"p"), "not a frame"),
+        (paged(flags=0x14), "a frame that is no reset"),
+        (paged(flags=0x18), "a frame that is no reset"),
+        (replace(paged(), frames=paged().frames[::-1]), "a frame that is no reset"),
+        (replace(paged(), frames=paged().frames[1:]), "not a request"),
+        (replace(paged(), notice=None), "a frame that is no reset"),
+        (replace(request(), notice=paged().notice), "not a request"),
+        (replace(paged(), frames=(*paged().frames[:1] * 16, paged().frames[1])), "17 frames: 1 to 16 are sent"),
         *((with_frame(**{name: value}), "a frame between others than the ends of the flow") for name, value in (
             ("source", bytes(4)), ("source_port", 1), ("target", bytes(4)), ("target_port", 1), ("source", bytes(16)),
             ("source", FLOW.resp_ip),
@@ -242,8 +262,38 @@ def test_what_is_not_about_its_flow(limits, made, why):
 def test_both_directions_and_sixteen_frames_pass(limits):
     made = request()
     up = made.frames[0]
-    down = replace(up, source=up.target, source_port=80, target=up.source, target_port=40000, payload=bytes(1460))
+    down = replace(up, source=up.target, source_port=80, target=up.source, target_port=40000)
     assert limits().check(replace(made, frames=(up, down) * 8), 0) is None
+
+
+def test_a_page_passes_behind_resets(limits):
+    assert limits().check(paged(), 0) is None
+    assert limits().check(paged(stamp=None), 0) is None
+    reset, page = paged().frames
+    assert limits().check(replace(paged(), frames=(*(reset,) * 15, page)), 0) is None
+
+
+@pytest.mark.parametrize(("name", "most"), [("incident", TEXT), ("reason", TEXT), ("url", LONG)])
+def test_what_a_page_says_has_an_end(limits, name, most):
+    notice = paged().notice
+    assert limits().check(paged(replace(notice, **{name: "x" * most})), 0) is None
+    assert limits().check(paged(replace(notice, **{name: "x" * (most + 1)})), 0) == "not a request"
+    assert limits().check(paged(replace(notice, **{name: None})), 0) == "not a request"
+
+
+@pytest.mark.parametrize(
+    ("stamp", "why"),
+    [
+        (None, None),
+        ((0, (1 << 32) - 1), None),
+        *((odd, "not a frame") for odd in (
+            (1, 1 << 32), (-1, 1), (1,), (1, 2, 3), [1, 2], (1, None), (True, 1), (1.0, 2), 5, b"ab", "ab",
+        )),
+    ],
+)  # fmt: skip
+def test_a_stamp_is_none_or_two_numbers(limits, stamp, why):
+    assert limits().check(with_frame(stamp=stamp), 0) == why
+    assert limits().check(paged(stamp=stamp), 0) == why
 
 
 def test_ipv6(limits):
@@ -270,7 +320,8 @@ def test_a_field_of_another_kind_never_raises(limits, kind, name):
             made = replace(made, frames=(replace(made.frames[0], **{name: value}),))
         else:
             made = replace(made, flow=replace(FLOW, **{name: value}))
-        fits = (name in ("payload", "orig_mac") and type(value) is bytes) or (name == "flow" and value is FLOW)
+        fits = (name == "orig_mac" and type(value) is bytes) or (name == "flow" and value is FLOW)
+        fits = fits or (name in ("notice", "stamp") and value is None) or (name == "payload" and value == b"")
         assert (limits().check(made, 0) is None) == fits, value
 
 
@@ -279,10 +330,10 @@ def test_what_is_no_request_is_refused(thing):
     assert flaw(thing) == "not a request"
 
 
-@pytest.mark.parametrize("kind", [Request, Frame, type(FLOW)])
+@pytest.mark.parametrize("kind", [Request, Frame, Notice, type(FLOW)])
 def test_what_lacks_its_fields_is_refused(limits, kind):
     hollow = kind.__new__(kind)
-    for made in (hollow, replace(request(), flow=hollow), replace(request(), frames=(hollow,))):
+    for made in (hollow, replace(request(), flow=hollow), replace(request(), frames=(hollow,)), paged(hollow)):
         assert limits().check(made, 0) in ("not a request", "not a frame")
 
 

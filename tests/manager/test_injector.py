@@ -13,10 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from injecting import SECRET, Injector, flow_of, talking
+from injecting import NOTICE, SECRET, Injector, flow_of, talking
 
 from manager.action import Request
+from manager.block_page import BlockPage
 from manager.injector import renew
+from manager.request_checks import PAYLOAD
+from manager.settings import BlockPageSettings
 from sensor.frames import Frame
 from sensor.framing import built
 from sensor.marks import Mark
@@ -59,6 +62,71 @@ def test_a_reset_beside_the_window_does_not(span):
     with talking(span) as talk, Injector(span.port) as injector:
         assert injector.asked(talk.reset(span.port, offset=-1000)).frames == 2
         goes_on(talk)
+
+
+def page_of(template=None):
+    """What is said to who asked."""
+    said = NOTICE.reason, NOTICE.incident, NOTICE.url
+    return BlockPage(BlockPageSettings(template=template)).response(*said)
+
+
+@pytest.mark.parametrize("stamped", [True, False])
+def test_a_page_takes_the_place_of_the_answer(span, stamped):
+    with talking(span) as talk, Injector(span.port) as injector:
+        request = talk.page(span.port) if stamped else talk.page(span.port, stamp=None)
+        report = injector.asked(request)
+        assert (report.frames, report.refused) == (2, None)
+        assert talk.client.stdout.readline() == f"{page_of()[:100]}\n"
+        gone, said = request.frames
+        (record,) = map(json.loads, injector.audit.read_text().splitlines())
+        sent = gone, replace(said, payload=page_of())
+        assert record["frames"] == [built(frame, Mark(SECRET)).hex() for frame in sent]
+        talk.server.stdin.write("\n")
+        talk.server.stdin.flush()
+        assert talk.server.wait(20) == 1  # whose answer nobody awaits any more
+
+
+def test_a_page_with_a_stamp_of_long_ago_is_not_believed(span):
+    """RFC 7323, section 5: the client acknowledges again, to a server that knows of nothing any more."""
+    with talking(span) as talk, Injector(span.port) as injector:
+        old = (talk.stamp[0] - (1 << 30)) % (1 << 32), talk.stamp[1]
+        assert injector.asked(talk.page(span.port, stamp=old)).frames == 2
+        assert talk.client.stdout.readline() == "reset\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "ours"),
+    [("<p>$reason ($incident) $url", True), ("<p>$reason" + "x" * PAYLOAD, False), ("$url" * 60, False)],
+    ids=["short", "long", "made long"],
+)
+def test_a_page_of_ones_own_and_one_that_is_too_long(span, tmp_path, text, ours):
+    (tmp_path / "page.html").write_text(text)
+    with heard_by(span) as wire, Injector(span.port, template=str(tmp_path / "page.html")) as injector:
+        injector.say(paged(span))
+        frame = arrived(wire)
+        while not frame[47] & 8:  # PSH
+            frame = arrived(wire)
+        expected = page_of(str(tmp_path / "page.html")) if ours else page_of()
+        assert frame.endswith(b"\r\n\r\n" + expected.partition(b"\r\n\r\n")[2])
+        assert len(expected) <= PAYLOAD
+        assert injector.hear().frames == 2
+
+
+def test_what_a_worker_would_say_itself_is_not_sent(span):
+    with Injector(span.port) as injector:
+        gone, said = paged(span).frames
+        forged = replace(paged(span), frames=(gone, replace(said, payload=b"HTTP/1.1 200 OK\r\n\r\n")))
+        assert injector.asked(forged).refused == "not a frame"
+        assert injector.asked(replace(paged(span), notice=None)).refused == "a frame that is no reset"
+        assert injector.audit.read_text() == ""
+
+
+def test_a_page_that_cannot_be_read_is_said_at_the_start(span, tmp_path):
+    with Injector(span.port, template=f"{tmp_path}/none") as injector:
+        assert injector.ready == f"block_page.template: {tmp_path}/none: No such file or directory"
+    (tmp_path / "latin").write_bytes(b"<p>\xe4")
+    with Injector(span.port, template=f"{tmp_path}/latin") as injector:
+        assert injector.ready == f"block_page.template: {tmp_path}/latin: isn't UTF-8 at byte 3"
 
 
 def test_dry_run_leaves_it_alone_and_records_the_frame(span):
@@ -251,6 +319,16 @@ def some(span, action="one", name=None, **more):
     link = bytes.fromhex("0200000000010200000000020800")
     frame = Frame(link, flow.orig_ip, flow.orig_port, flow.resp_ip, flow.resp_port, 64, 0x14, 1, 2)
     return Request(action, flow, (frame,), name or span.port)
+
+
+def paged(span):
+    """The same, with a page."""
+    asked = some(span)
+    (gone,) = asked.frames
+    said = replace(
+        gone, source=gone.target, source_port=gone.target_port, target=gone.source, target_port=gone.source_port
+    )
+    return replace(asked, frames=(gone, replace(said, flags=0x19)), notice=NOTICE)
 
 
 def heard_by(span):

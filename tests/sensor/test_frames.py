@@ -1,6 +1,8 @@
 """Frames of countermeasures, read back by Scapy and dpkt."""
 
+import struct
 import time
+from dataclasses import replace
 
 import dpkt
 import pytest
@@ -11,10 +13,12 @@ from scapy.layers.inet import IP, TCP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Dot1AD, Dot1Q, Ether
 from scapy.layers.ppp import PPP, PPPoE
+from wire import Packet, batch_of
 
 from sensor.frames import Frame, link_of
 from sensor.framing import built, readdressed
 from sensor.marks import Mark
+from sensor.origins import AHEAD, answer_stamp
 
 MARK = Mark(b"secret")
 V4 = bytes([10, 0, 0, 1]), bytes([10, 0, 0, 2])
@@ -44,6 +48,7 @@ FRAMES = st.builds(
     *(st.shared(st.sampled_from(LINKS), key="link").map(lambda one, at=at: one[at]) for at in (0, 2)),
     *(st.integers(0, (1 << bits) - 1) for bits in (16, 16, 8, 8, 32, 32)),
     st.binary(max_size=99),
+    st.none() | st.tuples(*[st.integers(0, (1 << 32) - 1)] * 2),
 )
 
 
@@ -91,6 +96,21 @@ def test_scapy_would_have_made_the_same(ends, name, link):
     assert bytes(read) == made
 
 
+@each_link
+def test_scapy_reads_a_stamp_and_would_have_made_the_same(ends, name, link):
+    made = built(replace(reset(ends, link, b"odd"), stamp=(5, 0xFFFFFFFF)), MARK)
+    read = Ether(made)
+    tcp = read[TCP]
+    assert tcp.options == [("NOP", None), ("NOP", None), ("Timestamp", (5, 0xFFFFFFFF))]
+    assert (tcp.dataofs, bytes(tcp.payload)) == (8, b"odd")
+    if ends is V4:
+        del read[IP].chksum, read[IP].len
+    else:
+        del read[IPv6].plen
+    del tcp.chksum, tcp.dataofs
+    assert bytes(read) == made
+
+
 @given(FRAMES)
 def test_checksums_hold_and_dpkt_reads_it_back(frame):
     packet = built(frame, MARK)[len(frame.link) :]
@@ -104,6 +124,8 @@ def test_checksums_hold_and_dpkt_reads_it_back(frame):
         frame.source, frame.target, frame.source_port, frame.target_port,
     )  # fmt: skip
     assert (tcp.seq, tcp.ack, tcp.flags & 0xFF, tcp.data) == (frame.seq, frame.ack, frame.flags, frame.payload)
+    options = [] if frame.stamp is None else [(1, b""), (1, b""), (8, struct.pack("!II", *frame.stamp))]
+    assert dpkt.tcp.parse_opts(tcp.opts) == options
     identification = read.id if four else read.flow
     assert MARK.is_ours(identification, tcp.win, tcp.seq, tcp.ack, tcp.sport, tcp.dport)
 
@@ -145,3 +167,56 @@ def test_a_frame_takes_less_than_fifty_microseconds():
             built(frame, MARK)
         took.append(time.perf_counter() - begun)
     assert min(took) / 20 < 50e-6
+
+
+def answered(options):
+    """The stamp of what answers a segment with these options."""
+    ends = ("10.0.0.1", 4000), ("10.0.0.2", 80)
+    before = Packet(0, *ends, options=b"\x08\x0a" + bytes(8))
+    return answer_stamp(batch_of([before, Packet(0, *ends, options=options, payload=STAMP + b"page")]), 1)
+
+
+STAMP = b"\x08\x0a" + struct.pack("!II", 5, 7)
+ANSWER = 7 + AHEAD, 5
+
+
+@pytest.mark.parametrize(
+    ("options", "answer"),
+    [
+        (STAMP, ANSWER),
+        (b"\1\1" + STAMP, ANSWER),
+        (STAMP + b"\1\1", ANSWER),
+        (b"\2\4\5\xb4\4\2" + STAMP + b"\1\3\3\7", ANSWER),  # as in a SYN
+        (b"\1\1" + STAMP + b"\1\1\5\x12" + bytes(16), ANSWER),  # with SACK
+        (STAMP + STAMP[:2] + bytes(8), ANSWER),  # the first counts
+        (b"\x08\x0a" + struct.pack("!II", 0xFFFFFFFF, 0xFFFFFFFF), (AHEAD - 1, 0xFFFFFFFF)),
+        (b"", None),
+        (b"\1" * 40, None),
+        (b"\0" + STAMP, None),  # behind the end of the list
+        (b"\5\x0a" + bytes(8), None),
+        (STAMP[:-1], None),
+        (b"\x08", None),
+        (b"\3\0" + STAMP, None),
+        (b"\3\1" + STAMP, None),
+        (b"\3\x7f" + STAMP, None),
+        (b"\x08\x0b" + STAMP[2:] + b"\1", None),
+        (b"\x08\2" + b"\0" * 10, None),
+        (b"\x08\2" + STAMP, ANSWER),
+    ],
+)
+def test_the_stamp_of_an_answer(options, answer):
+    assert answered(options) == answer
+
+
+@given(st.binary(max_size=40) | st.lists(st.sampled_from([b"\0", b"\1", b"\x08", b"\x0a", STAMP])).map(b"".join))
+def test_any_options(options):
+    answer = answered(options)
+    assert answer is None or all(0 <= one < 1 << 32 for one in answer)
+    assert answer != ANSWER or STAMP in options
+
+
+@given(st.lists(st.tuples(st.integers(2, 7), st.binary(max_size=6)), max_size=3))
+def test_other_options_before_a_stamp_are_passed_over(others):
+    before = b"".join(bytes([kind, len(payload) + 2]) + payload for kind, payload in others)
+    assert answered(before) is None
+    assert answered(before + STAMP) == ANSWER

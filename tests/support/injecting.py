@@ -4,8 +4,10 @@ import contextlib
 import pickle
 import shutil
 import socket
+import struct
 import subprocess
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from nouns import another
@@ -13,9 +15,9 @@ from nouns import another
 from manager.action import Request
 from manager.children import started
 from manager.injector import InjectorTask, sending
-from manager.settings import CountermeasureSettings
+from manager.settings import BlockPageSettings, CountermeasureSettings
 from reassembly.events import Flow
-from sensor.frames import Frame
+from sensor.frames import Frame, Notice
 from sensor.noun import noun
 
 SECRET = b"of this run"
@@ -25,7 +27,7 @@ SECONDS = 20
 class Injector:
     """`say` is the end of the workers, `hear` reports. `folder`: of the audit and of the stop file."""
 
-    def __init__(self, *interfaces, small=None, **settings):
+    def __init__(self, *interfaces, small=None, template=None, **settings):
         self.folder = Path(tempfile.mkdtemp(prefix="tapscan-injector-"))
         shutil.chown(self.folder, "nobody")  # who it becomes
         self.audit, self.stop = self.folder / "frames.jsonl", self.folder / "stop"
@@ -37,6 +39,7 @@ class Injector:
                 CountermeasureSettings(**{"mode": "enforce"} | settings), SECRET,
                 tuple((name, one.fileno()) for name, one in zip(interfaces, out, strict=True)),
                 theirs.fileno(), str(self.folder), str(self.stop),
+                page=BlockPageSettings(template=template),
             )  # fmt: skip
             numbers = [theirs.fileno(), *(one.fileno() for one in out)]
             self.process, self.channel = started("manager.injector", task, numbers, small)
@@ -96,6 +99,7 @@ class Talk:
     flow: Flow
     link: bytes
     next: tuple[int, int]  # of the client, of the server
+    stamp: tuple[int, int]  # of what the server sends next (RFC 7323)
 
     def reset(self, interface, offset=0):
         """The server is told that the client has reset the connection, and the client that the server has."""
@@ -108,7 +112,15 @@ class Talk:
         )
         return Request("one", flow, frames, interface)
 
+    def page(self, interface, **more):
+        """The server is told that the client has reset the connection, and the client gets a page."""
+        asked = self.reset(interface)
+        gone, said = asked.frames
+        said = replace(said, flags=0x19, **{"stamp": self.stamp} | more)
+        return replace(asked, frames=(gone, said), notice=NOTICE)
 
+
+NOTICE = Notice("ac7", "a <sinkhole>", "http://a.example/setup.exe")
 _NUMBERS = 0xFFFFFFFF
 
 
@@ -125,8 +137,9 @@ def talking(span, server=None, client=None, tag=b""):
         asking = stack.enter_context(_running(span.inside(span.client, "python3", "-c", ASK, server)))
         flow = flow_of(client, int(asking.stdout.readline()), server)
         assert listening.stdout.readline() == "hello\n"
-        link, number, expected = _data(seen)
-        yield Talk(listening, asking, flow, link[6:12] + link[:6] + tag + link[12:], (number + 5 & _NUMBERS, expected))
+        link, number, expected, stamp = _data(seen)
+        back = link[6:12] + link[:6] + tag + link[12:]
+        yield Talk(listening, asking, flow, back, (number + 5 & _NUMBERS, expected), stamp)
 
 
 @contextlib.contextmanager
@@ -147,16 +160,13 @@ def _seen(span):
 
 
 def _data(seen):
-    """Link header, sequence and acknowledgement number of the client's five bytes."""
+    """Link header, sequence and acknowledgement number of the client's five bytes, and the stamp of their answer."""
     while True:
         frame = seen.recv(2000)
         at = {b"\x08\x00": 34, b"\x86\xdd": 54}.get(frame[12:14])
         if at and frame.endswith(b"hello"):
-            return (
-                frame[:14],
-                int.from_bytes(frame[at + 4 : at + 8], "big"),
-                int.from_bytes(frame[at + 8 : at + 12], "big"),
-            )
+            seq, ack, own, other = struct.unpack_from("!II12xII", frame, at + 4)  # behind two NOPs and two bytes
+            return frame[:14], seq, ack, (other, own)
 
 
 def flow_of(client, port, server):
