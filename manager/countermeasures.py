@@ -147,7 +147,7 @@ class Countermeasures:
         if kind == "observe" or self.mode == "observe":
             self._finished.append(action)
         elif kind in BLOCKS:
-            self._finished.append(self._blocked(action, decision))
+            self._finished.append(self._blocked(action, decision, target))
         elif kind != "reset":
             self._finished.append(replace(action, outcome="begun" if self.mode == "enforce" else "dry_run"))
         elif flow.transport != "tcp":
@@ -160,19 +160,21 @@ class Countermeasures:
             self._open[flow.id] = _Tried(action, begin + target.size, whole=whole)
             self._end(Order(key, flow, target.direction))
 
-    def _blocked(self, action: Action, decision: Decision) -> Action:
-        """From now on it is known. What a file begins with is, once it is there."""
+    def _blocked(self, action: Action, decision: Decision, target: Object) -> Action:
+        """From now on it is known. What a file begins with is, once enough of it is there."""
         if action.mode == "dry_run":
             return replace(action, outcome="dry_run")
         until = action.time + int(decision.settings.block_hours * HOUR)
         entry = Entry("url", "", said_of(action.hit), action.kind == "block_page", until, action.id)
-        address = address_of(action.target)
-        self._later[action.target.id] = entry
-        _bound(self._later)
-        if address is None:
-            return replace(action, outcome="done", reason="where it came from isn't known: its beginning is blocked")
-        why = self._block([replace(entry, what=address)])
-        return replace(action, outcome="failed" if why else "done", reason=why or f"{address} is blocked")
+        address = address_of(target)
+        entries = [replace(entry, what=address)] if address is not None else []
+        entries += _beginning(entry, target)
+        if target.cut == "window":
+            self._later[target.id] = entry
+            _bound(self._later)
+        why = self._block(entries) if entries else None
+        said = "its beginning is blocked, once there is enough of it" if address is None else f"{address} is blocked"
+        return replace(action, outcome="failed" if why else "done", reason=why or said)
 
     def met(self, action: str, met: Met) -> None:
         """A worker has met something known, and acts on it."""
@@ -192,8 +194,8 @@ class Countermeasures:
         if product.size >= FIRST_WINDOW:  # of others there are no windows
             self._over[product.id] = replace(product, content=Content(product.size))
             _bound(self._over)
-        if self._later and (entry := self._later.pop(product.id, None)) is not None:
-            self._block([replace(entry, kind="prefix", what=one) for one in beginnings(product)])
+        if self._later and (entry := self._later.pop(product.id, None)) and (known := _beginning(entry, product)):
+            self._block(known)
         if (tried := self._open.get(product.flow.id)) is not None and _is_whole(tried.action.target, product):
             tried.whole = product
         if self._stopped and product.complete and (first := self._stopped.get(_wanted(product))) is not None:
@@ -250,6 +252,11 @@ def _is_whole(target: Object, product: Object) -> bool:
     if target.cut == BLOCKED:
         return product.direction == target.direction
     return product.id == target.id or (target.depth > 0 and product.kind == "email")
+
+
+def _beginning(entry: Entry, target: Object) -> list[Entry]:
+    """By which it is known again."""
+    return [replace(entry, kind="prefix", what=one) for one in beginnings(target)]
 
 
 def wanted(action: str, met: Met) -> Object:

@@ -299,7 +299,7 @@ def test_how_it_begins_is_known_once_that_is_there():
     acts = Acts("enforce", PAGE)
     acts.sight(window(65536, 8192))
     assert acts.blocked == []
-    assert acts.done() == [("done", "where it came from isn't known: its beginning is blocked")]
+    assert acts.done() == [("done", "its beginning is blocked, once there is enough of it")]
     payload = random.Random(1).randbytes(100_000)
     acts.pass_(an_object(payload, cut="reset"))
     assert [(one.kind, one.what) for one in acts.blocked] == [("prefix", hashlib.sha256(payload[:65536]).hexdigest())]
@@ -384,3 +384,12 @@ def test_one_that_was_blocked_is_not_evaded_by_asking_again():
     acts.acts.finished()
     acts.pass_(an_object(flow=another(FLOW, id="beef"), facts={"url.original": met().what}))
     assert acts.done() == []
+
+
+def test_what_is_found_in_the_whole_is_known_by_its_beginning_at_once():
+    acts = Acts("enforce", PAGE)
+    payload = random.Random(2).randbytes(70_000)
+    acts.find(an_object(payload, facts=URL))
+    assert [one.kind for one in acts.blocked] == ["url", "prefix"]
+    acts.find(an_object(bytes(70_000), flow=another(FLOW, id="beef")))  # padding: many files begin like that
+    assert len(acts.blocked) == 2
