@@ -97,13 +97,13 @@ class Acting:
 
     def order(self, order: Order, now: int) -> None:
         """Has the flow end, if it goes on and both ends were heard to agree to it. `now`: ns since 1970."""
-        if (entry := self._open(order.flow)) is not None and entry.connection is not None:
+        if (entry := self._open(order.flow.id)) is not None and entry.connection is not None:
             frames = self._first(entry, entry.connection, order.direction)
             self._send(entry, Sending(order.action, entry.flow, tuple(frames)), now)
 
-    def _open(self, flow: Flow) -> Entry | None:
-        """What can be acted on, and wasn't yet."""
-        entry = self._flows.get(flow.id)
+    def _open(self, flow: str) -> Entry | None:
+        """What can be acted on, and wasn't yet. `flow`: its id."""
+        entry = self._flows.get(flow)
         if entry is None or entry.ended or entry.connection is None or entry.key in self._armed:
             return None
         return entry if entry.key in self._proven and _believable(entry.connection) else None
@@ -112,6 +112,14 @@ class Acting:
         if sending.frames:
             self._armed[entry.key] = _Armed(sending.action, entry, now + ANSWERED, beyond)
             self.sendings.append(sending)
+            self._announcer(entry, sending.action, now)
+
+    def _announcer(self, entry: Entry, action: str, now: int) -> None:
+        """FTP: whose transfer has failed asks for it once more, so the control connection ends as well."""
+        if entry.expected is None or (other := self._open(entry.expected.by)) is None or other.connection is None:
+            return
+        frames = tuple(self._first(other, other.connection, RESP))
+        self._send(other, Sending(action, other.flow, frames), now)
 
     def without_ours(self, batch: PacketBatch, rows: Ints) -> Ints:
         """These rows without the frames that we have sent ourselves."""
@@ -149,7 +157,7 @@ class Acting:
     def _meet(self, batch: PacketBatch, groups: Groups, met: Met) -> None:
         """Something known has been met: what can be done is done at once. It is `asked` only if a page can answer."""
         action = blake2b(f"{met.flow.id}/{met.listed.id}".encode(), digest_size=8, usedforsecurity=False).hexdigest()
-        entry = self._open(met.flow)
+        entry = self._open(met.flow.id)
         connection = None if entry is None else entry.connection
         if entry is None or connection is None:
             self.met.append((action, met))

@@ -91,6 +91,7 @@ class Expect:
     port: int
     protocol: str
     facts: dict[str, Fact]
+    by: str = ""  # id of the flow that announced it
 
 
 @noun

@@ -78,9 +78,9 @@ class Channel:
         other.addresses, other.port = self.addresses, self.port
         return other
 
-    def expects(self) -> list[Emitted]:
-        """What the flow table should look out for."""
-        return [Expect(address, self.port, "ftp-data", self.facts) for address in self.addresses if self.port]
+    def expects(self, by: str) -> list[Emitted]:
+        """What the flow table should look out for. `by`: id of the flow that says so."""
+        return [Expect(address, self.port, "ftp-data", self.facts, by) for address in self.addresses if self.port]
 
 
 class Parser:
@@ -196,7 +196,7 @@ class Parser:
         channel.port = port
         if len(channel.addresses) > 1:
             self._origin.findings[finding] = None
-        self._out += channel.expects()
+        self._out += channel.expects(self._origin.flow.id)
 
     def _transfer(self, name: str, argument: bytes) -> None:
         channel = self._channel
@@ -204,7 +204,7 @@ class Parser:
             return
         if channel.taken:
             channel = self._channel = channel.again()
-            self._out += channel.expects()
+            self._out += channel.expects(self._origin.flow.id)
         channel.taken = True
         self._asked.change((name, channel), _CHANNEL_COST + len(argument))
         channel.facts["tapscan.ftp.command"] = name

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from downloads import MARKER, RULE, SIZE, download, fetched
-from sensing import SECONDS, Sensor, documents, of
+from sensing import SECONDS, Sensor, documents, of, serving
 
 from manager.response import DEAD
 
@@ -133,6 +133,40 @@ def test_a_mail_is_stopped_before_the_server_has_all_of_it(span, served, watchin
     action, own = acted(sensor)
     assert (own["outcome"], action["network"]["protocol"]) == ("confirmed", "smtp")
     assert action["file"]["name"] == "bill.exe"
+
+
+RETRIEVE = textwrap.dedent("""
+    import ftplib, sys, time
+    got = 0
+    def take(some):
+        global got
+        got += len(some)
+        time.sleep(0.002)
+    ftp = ftplib.FTP(sys.argv[1], timeout=20)
+    ftp.login()
+    for ask in (lambda: ftp.retrbinary("RETR setup.bin", take, 8192), lambda: ftp.voidcmd("NOOP")):
+        try:
+            ask()
+            print("done")
+        except ftplib.Error:
+            print("refused")
+        except (OSError, EOFError):
+            print("broken")
+    print(got)
+""")
+
+
+def test_of_ftp_the_transfer_ends_and_who_could_ask_for_another(span, watching, tmp_path):
+    payload = bytes(1 << 20) + MARKER.encode() + bytes(7 << 20)
+    sensor = watching("enforce")
+    with serving(span, {"setup.bin": payload}, tmp_path / "www"):
+        words = span.inside(span.client, sys.executable, "-c", RETRIEVE, span.SERVER)
+        said = subprocess.run(words, check=True, timeout=SECONDS, capture_output=True, text=True).stdout.split()
+    assert said[:2] == ["broken", "broken"]
+    assert 1 << 20 <= int(said[2]) < len(payload)
+    action, own = acted(sensor)
+    assert (own["kind"], own["outcome"]) == ("reset", "confirmed")
+    assert (action["network"]["protocol"], action["file"]["name"]) == ("ftp-data", "setup.bin")
 
 
 def test_a_command_gets_the_action(span, watching):
