@@ -46,7 +46,9 @@ class Telling:
         self._actions.append(action)
 
     def look(self) -> None:
-        """Called again and again: tells what there is."""
+        """Called again and again, by who this process is going to be: tells what there is."""
+        if self._outlets is not None:
+            self._outlets.begin()
         actions, self._actions = self._actions, []
         for action in self._errands.passed(actions, self.documents.action):
             self._tell(self.documents.action(action))

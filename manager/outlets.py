@@ -9,6 +9,7 @@ import encodings.idna  # noqa: F401 - for names of hosts; found when it is used 
 import logging
 import time
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING
 
 from manager.assembly import spool_folder
@@ -36,7 +37,7 @@ END = 5.0  # seconds that all of them have to end
 
 
 class Outlets:
-    """Raises OSError when there can't be a spool."""
+    """Takes documents at once, and sends them once it may `begin`. Raises OSError when there can't be a spool."""
 
     @classmethod
     def opened(cls, settings: Settings, documents: Documents, there: Path | None = None) -> Outlets:
@@ -52,7 +53,12 @@ class Outlets:
         self._documents = documents
         self._folder, self._shown = folder, spool_folder(settings)
         self._spooler = Spooler(Spool(folder, settings.spool.max_bytes), KEPT)
-        self._shippers = {one.name: Shipper(one, folder, self._tell) for one in found}
+        self._may = Event()
+        self._shippers = {one.name: Shipper(one, folder, self._tell, self._may) for one in found}
+
+    def begin(self) -> None:
+        """Sends from now on: this process is who it is going to be."""
+        self._may.set()
 
     def take(self, document: Document) -> None:
         """A document; it is on disk soon."""
@@ -80,6 +86,7 @@ class Outlets:
 
     def end(self, seconds: float) -> None:
         """Waits until everything is stored, and says what isn't."""
+        self.begin()
         if left := self.flush(seconds):
             log.warning("%s", left)
         self.close()

@@ -207,13 +207,17 @@ def _account(summary: Summary, timeline: Timeline, path: str, first: bool) -> No
         summary.unusable_inputs.append(timeline.failed)
 
 
-def outlets(settings: Settings, made: Documents, there: Callable[[Path], Path] = lambda path: path) -> Outlets | None:
-    """Where documents go beside the screen. `there`: another path to the spool."""
+def outlets(settings: Settings, made: Documents, there: Callable[[Path], Path] | None = None) -> Outlets | None:
+    """Where documents go beside the screen. `there`: another path to the spool, of who has yet to `begin`."""
     if not settings.elasticsearch.urls and not settings.output:
         return None
     from manager.outlets import Outlets
 
-    return Outlets.opened(settings, made, there(spool_folder(settings)))
+    if there is not None:
+        return Outlets.opened(settings, made, there(spool_folder(settings)))
+    out = Outlets.opened(settings, made)
+    out.begin()
+    return out
 
 
 def check_outlets(settings: Settings) -> None:

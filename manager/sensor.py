@@ -177,6 +177,11 @@ class Round:
         self._health = Health(renewal.service, workers.answer, Status(workers, summary).line)
         self._looked = time.monotonic()
 
+    def begin(self) -> None:
+        """This process is who it is going to be."""
+        if self._outlets is not None:
+            self._outlets.begin()
+
     def look(self) -> None:
         """Once round."""
         now = time.monotonic()
@@ -245,6 +250,7 @@ def _pass_on(round_: Round) -> None:
     workers.wait()
     if round_.asked.replay is None:
         become(round_.owner, spool_folder(round_.settings))
+    round_.begin()
     renewal.service.ready()
     if not round_.asked.quiet:
         say(f"watching {beginning.place(round_.asked, round_.settings)}")

@@ -38,15 +38,17 @@ class Receiver:
 
 
 class Shipper:
-    """`tell`: what the operator has to know."""
+    """`tell`: what the operator has to know. It waits for `may`, if that is given: files that it makes are to belong to
+    who this process becomes.
+    """
 
-    def __init__(self, receiver: Receiver, folder: Path, tell: Callable[[str], None]) -> None:
+    def __init__(self, receiver: Receiver, folder: Path, tell: Callable[[str], None], may: Event | None = None) -> None:
         self.progress = Progress()
         self._receiver = receiver
         self._folder = folder
         self._tell = tell
         self._cursor = Cursor(folder, receiver.name)
-        self._ending = Event()
+        self._may, self._ending = may, Event()
         self._said, self._stored = 0.0, 0  # the last word, and how many had been stored then
         self._silent = False  # the disk doesn't take it, which has been said
         self._thread = Thread(target=self._run, name=f"to {receiver.name}", daemon=True)
@@ -55,6 +57,8 @@ class Shipper:
     def end(self) -> None:
         """It ends soon: several do so at once."""
         self._ending.set()
+        if self._may is not None:
+            self._may.set()
 
     def close(self, seconds: float = 5.0) -> None:
         """Ends it; what is on its way is sent again by who comes next."""
@@ -62,6 +66,8 @@ class Shipper:
         self._thread.join(seconds)
 
     def _run(self) -> None:
+        if self._may is not None:
+            self._may.wait()
         try:
             while not self._cursor.acquire():  # another process ships
                 if self._ending.wait(IDLE):

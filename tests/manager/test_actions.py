@@ -197,4 +197,4 @@ def test_every_action_of_the_table_can_be_asked_for():
     from typing import get_args, get_type_hints
 
     (kinds, _) = get_args(get_type_hints(PolicySettings)["do"])
-    assert set(ACTIONS) == set(get_args(kinds)) - {"observe", "reset"}
+    assert set(ACTIONS) == set(get_args(kinds)) - {"observe", "reset", "block_page", "block_next"}

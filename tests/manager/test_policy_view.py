@@ -194,7 +194,7 @@ def test_several_are_said_at_once(tmp_path):
 def test_the_default_settings_name_every_key_of_a_policy():
     from manager.settings_text import default_text
 
-    text = default_text().partition("# [[policy]]")[2]
+    text = default_text().partition("# [[policy]]")[2].partition("\n\n")[0]
     keys = [part.split(" = ")[0].removeprefix("# ") for part in text.splitlines() if " = " in part]
     when = ["verdict", "severity", "agree", "engine", "signature", "direction", "protocol", "networks", "type", "hours"]
-    assert keys == ["do", "argv", "url", *when]
+    assert keys == ["do", "block_hours", "argv", "url", *when]
