@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from engines.verdicts import Verdict
+from manager.ecs import stable_id
 from reassembly.events import Flow
-from reassembly.objects import Object
+from reassembly.objects import Content, Object
 from sensor.frames import Frame, Notice
 from sensor.noun import noun
+
+if TYPE_CHECKING:
+    from manager.policy import Decision
 
 Mode: TypeAlias = Literal["observe", "dry_run", "enforce"]
 # observed: nothing was to be done. confirmed: the flow ended before the last byte. late: the last byte was there before
@@ -40,6 +46,13 @@ class Action:
     bytes_total: int | None = None  # that it would have had, where that is known
     bytes_past: int | None = None  # that passed after the verdict
     evaded_by_retry: bool = False  # the same client has had it all the same, later
+
+
+def decided(kind: str, mode: Mode, outcome: Outcome, target: Object, hit: Verdict, decision: Decision) -> Action:
+    """The first revision of what is done about a finding."""
+    now, bare, flow = time.time_ns(), replace(target, content=Content(target.size)), target.flow
+    key = stable_id(flow.id, kind, str(now))
+    return Action(key, 1, kind, mode, outcome, flow, now, bare, hit, decision.rule, decision.why)
 
 
 @noun

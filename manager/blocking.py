@@ -22,19 +22,18 @@ class Blocking:
     def __init__(self, folder: Path, feeds: Sequence[str], tell: Callable[[Known], None]) -> None:
         self._list = Blocklist(folder)
         self._tell = tell
-        self._feeds: tuple[str, ...] = ()
-        self._named: list[Entry] = []
+        self._named: list[Entry] = []  # by feeds
         self._told: list[Entry] = []
+        self._stale = False  # feeds have changed since it was told
         self._looked = 0.0
         self.renew(feeds)
-        self.look()
 
     def renew(self, feeds: Sequence[str]) -> None:
         """The settings were read again, and so are the feeds: they may have changed under the same name."""
-        named = read_feeds(feeds)
-        if (*feeds,) != self._feeds or named != self._named:
-            self._feeds, self._named = (*feeds,), named
-            self._say(self._list.live(time.time_ns()))
+        if (named := read_feeds(feeds)) != self._named:
+            self._named, self._stale = named, True
+        self._looked = 0.0
+        self.look()
 
     def look(self) -> None:
         """Called again and again."""
@@ -46,8 +45,9 @@ class Blocking:
         except OSError as error:
             log.warning("what is blocked can't be read: %s", error)
         live = self._list.live(time.time_ns())
-        if live != self._told:
-            self._say(live)
+        if live != self._told or self._stale:
+            self._told, self._stale = live, False
+            self._tell(known_of([*live, *self._named]))
 
     def add(self, entries: Sequence[Entry]) -> str | None:
         """From now on they are blocked; why they aren't."""
@@ -58,7 +58,3 @@ class Blocking:
         self._looked = 0.0
         self.look()
         return None
-
-    def _say(self, live: list[Entry]) -> None:
-        self._told = live
-        self._tell(known_of([*live, *self._named]))

@@ -13,10 +13,9 @@ from typing import Any
 
 from engines.outcome import Latency, Scanned
 from engines.verdicts import Verdict
-from manager.action import Action, Mode, Outcome, Report
+from manager.action import Action, Mode, Outcome, Report, decided
 from manager.blocklist import Entry, address_of, beginnings
 from manager.early import Sighting
-from manager.ecs import stable_id
 from manager.pipeline import Arrived, Item
 from manager.policy import Decision, Policy
 from reassembly.acting import Order
@@ -140,10 +139,7 @@ class Countermeasures:
                 self._begin(kind, decision, target, hit)
 
     def _begin(self, kind: str, decision: Decision, target: Object, hit: Verdict) -> None:
-        now, flow = time.time_ns(), target.flow
-        bare = replace(target, content=Content(target.size))
-        key = stable_id(flow.id, kind, str(now))
-        action = Action(key, 1, kind, self.mode, "observed", flow, now, bare, hit, decision.rule, decision.why)
+        flow, action = target.flow, decided(kind, self.mode, "observed", target, hit, decision)
         if kind == "observe" or self.mode == "observe":
             self._finished.append(action)
         elif kind in BLOCKS:
@@ -158,14 +154,14 @@ class Countermeasures:
             begin = target.missing[0][1] if target.cut == "window" and target.missing else 0
             whole = self._over.get(target.parent or "") or self._over.get(target.id)
             self._open[flow.id] = _Tried(action, begin + target.size, whole=whole)
-            self._end(Order(key, flow, target.direction))
+            self._end(Order(action.id, flow, target.direction))
 
     def _blocked(self, action: Action, decision: Decision, target: Object) -> Action:
         """From now on it is known. What a file begins with is, once enough of it is there."""
         if action.mode == "dry_run":
             return replace(action, outcome="dry_run")
         until = action.time + int(decision.settings.block_hours * HOUR)
-        entry = Entry("url", "", said_of(action.hit), action.kind == "block_page", until, action.id)
+        entry = Entry("url", "", _said_of(action.hit), action.kind == "block_page", until, action.id)
         address = address_of(target)
         entries = [replace(entry, what=address)] if address is not None else []
         entries += _beginning(entry, target)
@@ -185,7 +181,7 @@ class Countermeasures:
         hit = Verdict(BLOCKLIST, "malicious", met.listed.reason, (met.listed.reason,))
         kind = "block_page" if met.asked else "reset"
         why = f"{met.what} is blocked"
-        made = Action(action, 1, kind, self.mode, "observed", met.flow, met.time, wanted(action, met), hit, 0, why)
+        made = Action(action, 1, kind, self.mode, "observed", met.flow, met.time, _asked_for(action, met), hit, 0, why)
         self._open[met.flow.id] = _Tried(made, 0)
         if (report := self._unclaimed.pop(action, None)) is not None:
             self._reported(report)
@@ -259,7 +255,7 @@ def _beginning(entry: Entry, target: Object) -> list[Entry]:
     return [replace(entry, kind="prefix", what=one) for one in beginnings(target)]
 
 
-def wanted(action: str, met: Met) -> Object:
+def _asked_for(action: str, met: Met) -> Object:
     """What was asked for, of which nothing is there yet."""
     name = met.what.partition("?")[0].rpartition("/")[2] if met.protocol == "http" else None
     facts = {"url.original": met.what} if met.protocol == "http" else None
@@ -275,7 +271,7 @@ def _wanted(product: Object) -> tuple[str, str]:
     return product.flow.ip(1 - product.direction), str(facts.get("url.original") or product.name or "")
 
 
-def said_of(hit: Verdict) -> str:
+def _said_of(hit: Verdict) -> str:
     """What was found, and by whom."""
     return f"{hit.signature or hit.status} ({hit.engine})"
 

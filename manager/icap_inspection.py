@@ -14,24 +14,21 @@ from threading import Condition
 from typing import TYPE_CHECKING, TypeAlias
 
 from engines.verdicts import Verdict, integrate
-from manager.action import Action, Mode, Outcome
+from manager.action import Action, Mode, Outcome, decided
 from manager.alarms import Alarm, Alarms
-from manager.ecs import stable_id
 from manager.pipeline import Arrived, Item, rest, scanned
 from manager.policy import Decision, Policy
 from manager.sinks import Sink
 from reassembly.events import Flow, FlowEnd
-from reassembly.objects import Content, Object
+from reassembly.objects import Object
 from sensor.noun import state
 
 if TYPE_CHECKING:
     from engines.outcome import AnyPool, Scanned
 
 WAITING = 64  # objects that wait for their way to the engines
-TICK, LOOK = (
-    0.005,
-    0.5,
-)  # seconds between two looks while something is held (a cluster wakes nobody), and while nothing is
+TICK = 0.005  # seconds between two looks while something is held: a cluster wakes nobody
+LOOK = 0.5  # and while nothing is
 BLOCKS = frozenset(("reset", "block_page", "block_next"))  # what of a [[policy]] means here that it doesn't go on
 
 Handed: TypeAlias = "tuple[int, Object | FlowEnd | None]"
@@ -182,7 +179,7 @@ class Inspection:
         for kind in sorted(kinds - hold.acted):
             hold.acted.add(kind)
             outcome, reason = self._done(kind, hold, hit)
-            made = _action(kind, self._mode, outcome, scanned.target, hit, decision)
+            made = decided(kind, self._mode, outcome, scanned.target, hit, decision)
             delivered = hold.sent if outcome == "confirmed" else None
             self._acted(replace(made, reason=reason, bytes_delivered=delivered))
 
@@ -194,9 +191,3 @@ class Inspection:
         if why := self._spared(hold.flow):
             return "refused", why
         return ("confirmed", None) if hold.block(hit) else ("late", "it was let through before the verdict")
-
-
-def _action(kind: str, mode: Mode, outcome: Outcome, target: Object, hit: Verdict, decision: Decision) -> Action:
-    now, bare = time.time_ns(), replace(target, content=Content(target.size))
-    key = stable_id(target.flow.id, kind, str(now))
-    return Action(key, 1, kind, mode, outcome, target.flow, now, bare, hit, decision.rule, decision.why)

@@ -295,7 +295,7 @@ class Builder:
 
     def window(self) -> Object:
         """What has come since the last time (`reassembly.windows`)."""
-        self._growing = self._growing or Growing(self)
+        assert self._growing is not None  # who has said that one is due
         return self._growing.window(self)
 
     def first(self, count: int) -> bytes:

@@ -29,7 +29,7 @@ class Exchange:
 
     def ask(self, request: Request) -> None:
         """A request was seen."""
-        if (known := self.origin.memory.known) is not None:
+        if known := self.origin.memory.known:
             host, target = text(request.fields.get(b"host", b"").strip()), text(request.target)
             known.requested(self.origin.flow, host, target, self.origin.memory.now, not self.waiting)
         if self._early:
